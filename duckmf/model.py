@@ -1,0 +1,28 @@
+"""What a trained model is made of, in codes: the numbers that the model relation will hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass
+class Factors:
+    """mu, b_u, b_i, P and Q of one model.
+
+    A part that the algorithm does not learn is None, and counts as zero in a prediction:
+    r(u, i) = mu + b_u + b_i + <p_u, q_i>.
+    """
+
+    mu: float
+    user_bias: NDArray[np.float32] | None = None  # (n_users,)
+    item_bias: NDArray[np.float32] | None = None  # (n_items,)
+    P: NDArray[np.float32] | None = None  # (n_users, n_factors), C order
+    Q: NDArray[np.float32] | None = None  # (n_items, n_factors), C order
+
+    def copy(self) -> Factors:
+        """The same numbers in arrays of their own."""
+        arrays = (self.user_bias, self.item_bias, self.P, self.Q)
+        return Factors(self.mu, *(None if array is None else array.copy() for array in arrays))
