@@ -1,0 +1,30 @@
+"""The one decorator of every kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit
+
+# Sums may be reordered and products fused, which is what vectorizing takes; NaN, infinity and
+# signed zero keep their meaning.
+FASTMATH = {"reassoc", "contract"}
+
+
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile `function` on its first call, to run without the GIL; keep the code on disk.
+
+    Division by zero gives infinity or NaN, as in NumPy. numba's cache does not notice a change in
+    a callee of another file, so the kernels of one file call only each other.
+    """
+    try:
+        return _compiled(function, cache=True)
+    except RuntimeError:  # numba found no folder to write its cache to
+        return _compiled(function, cache=False)
+
+
+def _compiled(function: Callable[..., Any], cache: bool) -> Callable[..., Any]:
+    decorate = njit(nogil=True, fastmath=FASTMATH, error_model="numpy", cache=cache)
+    compiled: Callable[..., Any] = decorate(function)
+    return compiled
