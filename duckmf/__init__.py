@@ -1,0 +1,15 @@
+"""duckmf: recommendations in DuckDB.
+
+    import duckmf
+    con = duckmf.connect("shop.duckdb")
+    con.sql("CREATE TABLE films AS FROM mf_fit(ratings, user_id, movie_id, rating)")
+    con.sql("FROM mf_recommend(films, 196, k := 10)")
+
+A model is a relation, training is a table function, everything else is SQL.
+"""
+
+from duckmf.errors import DuckMFError
+from duckmf.plugin import connect, install, load
+
+__version__ = "0.1.0"
+__all__ = ["DuckMFError", "__version__", "connect", "install", "load"]

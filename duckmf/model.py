@@ -26,3 +26,14 @@ class Factors:
         """The same numbers in arrays of their own."""
         arrays = (self.user_bias, self.item_bias, self.P, self.Q)
         return Factors(self.mu, *(None if array is None else array.copy() for array in arrays))
+
+    def predict(self, users: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.float32]:
+        """r(u, i) of n pairs of codes, before clipping."""
+        predicted = np.full(len(users), self.mu, np.float32)
+        if self.user_bias is not None:
+            predicted += self.user_bias[users]
+        if self.item_bias is not None:
+            predicted += self.item_bias[items]
+        if self.P is not None and self.Q is not None:
+            predicted += np.einsum("nf,nf->n", self.P[users], self.Q[items])
+        return predicted

@@ -8,6 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from duckmf.errors import DataError
+from duckmf.kernels import sparse
 
 @dataclass(frozen=True)
 class Rows:
@@ -25,6 +27,14 @@ class Rows:
         """Entries of each row."""
         return np.diff(self.indptr)
 
+    def row_numbers(self) -> NDArray[np.int32]:
+        """The row of each entry."""
+        return np.repeat(np.arange(len(self), dtype=np.int32), self.counts)
+
+    def transposed(self, n_columns: int) -> Rows:
+        """The same matrix by its columns; cells of a column come out in the order of the rows."""
+        return by_rows(self.indices, self.row_numbers(), self.values, n_columns)
+
 
 @dataclass(frozen=True)
 class Ratings:
@@ -35,3 +45,117 @@ class Ratings:
 
     def __len__(self) -> int:
         return len(self.by_user.indices)
+
+
+@dataclass
+class Triples:
+    """Ratings as they arrive: n places of (user, item, rating) codes and values, in any order."""
+
+    users: NDArray[np.int32]
+    items: NDArray[np.int32]
+    values: NDArray[np.float32]
+    held_out: NDArray[np.bool_] | None = None
+    times: NDArray[np.float64] | None = None
+
+    def select(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Triples:
+        """The chosen rows alone, without `held_out`."""
+        times = None if self.times is None else self.times[chosen]
+        return Triples(
+            self.users[chosen], self.items[chosen], self.values[chosen], None, times
+        )
+
+
+def by_rows(
+    rows: NDArray[np.int32], columns: NDArray[np.int32], values: NDArray[np.float32], n_rows: int
+) -> Rows:
+    """Sort cells by their row alone: the cells of a row keep their order."""
+    indptr = np.zeros(n_rows + 1, np.int64)
+    np.cumsum(np.bincount(rows, minlength=n_rows), out=indptr[1:])
+    out_columns, out_values = np.empty_like(columns), np.empty_like(values)
+    sparse.scatter(rows, columns, values, indptr[:-1].copy(), out_columns, out_values)
+    return Rows(indptr, out_columns, out_values)
+
+
+def canonical(triples: Triples, n_users: int, n_items: int, duplicates: str) -> tuple[Rows, int]:
+    """One matrix by user whatever the order of the rows, and how many rows were merged into others.
+
+    Two counting scatters, by item and then by user, leave each user's items sorted.
+
+    Raises:
+        DataError: a user rated an item twice and `duplicates` is 'error'.
+    """
+    if duplicates == "last" and triples.times is not None:
+        triples = triples.select(np.lexsort((triples.values, triples.times)))
+    by_item = by_rows(triples.items, triples.users, triples.values, n_items)
+    by_user = by_item.transposed(n_users)
+    first = _first_of_cell(by_user)
+    repeats = len(first) - int(np.count_nonzero(first))
+    if repeats == 0:
+        return by_user, 0
+    if duplicates == "error":
+        raise DataError(
+            f"mf_fit: {repeats:,} of {len(first):,} rows repeat a user and item; "
+            "remove them, or say what they mean with duplicates := 'mean', 'sum', 'last' or 'max'."
+        )
+    return _merged(by_user, first, duplicates), repeats
+
+
+def _first_of_cell(rows: Rows) -> NDArray[np.bool_]:
+    """Which entries have another row or index than the one before them."""
+    first = np.ones(len(rows.indices), np.bool_)
+    np.not_equal(rows.indices[1:], rows.indices[:-1], out=first[1:])
+    first[rows.indptr[:-1][rows.counts > 0]] = True
+    return first
+
+
+def _merged(rows: Rows, first: NDArray[np.bool_], duplicates: str) -> Rows:
+    begin = np.flatnonzero(first)
+    indptr = np.concatenate(([0], np.cumsum(first)))[rows.indptr]
+    return Rows(indptr, rows.indices[begin], _cell_values(rows.values, first, begin, duplicates))
+
+
+def _cell_values(
+    values: NDArray[np.float32], first: NDArray[np.bool_], begin: NDArray[np.int64], duplicates: str
+) -> NDArray[np.float32]:
+    if duplicates == "last":
+        return values[np.append(begin[1:], len(values)) - 1]
+    if duplicates == "max":
+        return np.maximum.reduceat(values, begin)
+    sums = np.add.reduceat(_sorted_in_cells(values, first).astype(np.float64), begin)
+    if duplicates == "mean":
+        sums /= np.diff(begin, append=len(values))
+    return sums.astype(np.float32)
+
+
+def _sorted_in_cells(
+    values: NDArray[np.float32], first: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Each cell's values from small to large, so that their sum does not depend on their order.
+
+    One sort of 64-bit keys: the cell's number above the float's bits, made to sort as integers.
+    """
+    bits = values.view(np.uint32)
+    ordered = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31))
+    keys = np.cumsum(first, dtype=np.uint64) << np.uint64(32) | ordered
+    keys.sort()
+    ordered = keys.astype(np.uint32)
+    return np.where(ordered >> 31, ordered & np.uint32((1 << 31) - 1), ~ordered).view(np.float32)
+
+
+def held_out_share(triples: Triples, fraction: float, seed: int) -> NDArray[np.bool_]:
+    """A random share of the pairs: the same for a pair wherever it stands, and for its duplicates.
+
+    The pair's codes and the seed go through the finalizer of SplitMix64 (Steele, Lea and Flood,
+    OOPSLA 2014); the rows whose hash falls below fraction * 2^64 are held out.
+    """
+    pairs = triples.users.astype(np.uint64) << np.uint64(32) | triples.items.astype(np.uint64)
+    hashes = _mixed(_mixed(pairs) ^ np.uint64(seed))
+    held: NDArray[np.bool_] = hashes < np.uint64(fraction * 2.0**64)
+    return held
+
+
+def _mixed(z: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    z = z + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))

@@ -1,7 +1,53 @@
-"""The algorithms. Each is a class with the same few members; `ALGORITHMS` names them.
+"""The algorithms: each is a class with the members of `Algorithm`, found by its SQL name."""
 
-    Options                         its frozen dataclass of options
-    __init__(ratings, options, workers)   lays the data out and draws the initial factors
-    epoch(number) -> float          one pass over the ratings; returns the training loss (RMSE)
-    factors() -> Factors            the numbers as they stand, by user and item code
-"""
+from __future__ import annotations
+
+from importlib import import_module
+from typing import ClassVar, Protocol
+
+from duckmf.errors import OptionError
+from duckmf.model import Factors
+from duckmf.options import Options
+from duckmf.ratings import Ratings
+from duckmf.threads import Workers
+
+
+class Algorithm(Protocol):
+    """What every algorithm offers.
+
+    Its constructor lays the data out and draws the initial factors.
+    """
+
+    Options: ClassVar[type[Options]]
+    options: Options
+
+    def __init__(self, ratings: Ratings, options: Options, workers: Workers) -> None: ...
+
+    @property
+    def epochs(self) -> int:
+        """How many passes it may take."""
+        ...
+
+    def epoch(self, number: int) -> float:
+        """One pass over the ratings; returns the training loss, a root mean squared error."""
+        ...
+
+    def factors(self) -> Factors:
+        """The numbers as they stand, by user and item code."""
+        ...
+
+
+_CLASSES = {"als": "Als", "svd": "Svd", "bias": "Bias", "popularity": "Popularity"}
+
+
+def find(name: str) -> type[Algorithm]:
+    """The algorithm with a SQL name; its file, and numba with it, is imported only now.
+
+    Raises:
+        OptionError: there is no such algorithm.
+    """
+    if name not in _CLASSES:
+        names = ", ".join(f"'{known}'" for known in _CLASSES)
+        raise OptionError(f"mf_fit: algorithm is {name!r}; give one of {names}.")
+    algorithm: type[Algorithm] = getattr(import_module(f"{__name__}.{name}"), _CLASSES[name])
+    return algorithm

@@ -1,0 +1,56 @@
+"""Between Arrow and NumPy: batches to arrays, and arrays to the structs that SQL takes apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from duckmf.ratings import Rows
+
+
+def array(column: pa.ChunkedArray) -> NDArray[Any]:
+    """A column without NULLs as one array; a column of one chunk is not copied."""
+    if column.num_chunks == 1:
+        return column.chunk(0).to_numpy(zero_copy_only=False)
+    return column.to_numpy()
+
+
+def scalar(column: pa.ChunkedArray) -> Any:
+    """The first value of a column whose values are all the same."""
+    return column[0].as_py()
+
+
+def row(shape: pa.StructType, **fields: Any) -> pa.Array:
+    """One struct of plain values; a field left out is NULL."""
+    return pa.array([fields], shape)
+
+
+def rows_of(shape: pa.StructType, columns: Iterable[NDArray[Any] | pa.Array | None]) -> pa.Array:
+    """A struct per row from columns in the order of its fields; None is a column of NULLs."""
+    columns = list(columns)
+    n = next(len(column) for column in columns if column is not None)
+    arrays = [_column(field.type, column, n) for field, column in zip(shape, columns, strict=True)]
+    return pa.StructArray.from_arrays(arrays, fields=list(shape))
+
+
+def _column(kind: pa.DataType, column: NDArray[Any] | pa.Array | None, n: int) -> pa.Array:
+    if column is None:
+        return pa.nulls(n, kind)
+    if isinstance(column, pa.Array):
+        return column
+    if column.ndim == 1:
+        return pa.array(column, kind)
+    offsets = np.arange(n + 1, dtype=np.int32) * np.int32(column.shape[1])
+    return pa.ListArray.from_arrays(offsets, column.ravel())
+
+
+def row_indices(rows: Rows, codes: NDArray[np.int32]) -> pa.Array:
+    """The sorted indices of some rows of a matrix, a list each."""
+    counts = rows.counts[codes]
+    offsets = np.append(0, np.cumsum(counts))
+    cells = np.arange(offsets[-1]) + np.repeat(rows.indptr[codes] - offsets[:-1], counts)
+    return pa.ListArray.from_arrays(offsets.astype(np.int32), rows.indices[cells])

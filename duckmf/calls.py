@@ -1,0 +1,90 @@
+"""What the Python functions behind the macros do: Arrow columns in, Arrow columns out.
+
+A mistake of the user travels back as text in an `error` field, and the macro raises it with SQL's
+`error()`: so the message begins with the macro's name and not with a trace of Python.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+
+import pyarrow as pa
+
+from duckmf.arrow import array, row, rows_of, scalar
+from duckmf.errors import DuckMFError
+from duckmf.run import Run
+from duckmf.runs import Runs
+from duckmf.training import Epoch
+
+Column = pa.ChunkedArray
+
+BEGUN = pa.struct({"run": pa.int64(), "error": pa.string()})
+LOG = pa.struct(
+    {
+        "train_loss": pa.float64(),
+        "validation_loss": pa.float64(),
+        "seconds": pa.float64(),
+        "more": pa.bool_(),
+        "error": pa.string(),
+    }
+)
+ITEM = pa.struct({"ratings": pa.int64(), "bias": pa.float32(), "factors": pa.list_(pa.float32())})
+USER = pa.struct([*ITEM, pa.field("seen", pa.list_(pa.int32()))])
+MODEL = pa.struct({"ratings": pa.int64(), "bias": pa.float32(), "info": pa.string()})
+
+
+class Calls:
+    """The calls that a training makes, over the runs of one database instance."""
+
+    def __init__(self) -> None:
+        self.runs = Runs()
+
+    def begin(self, request: Column) -> pa.Array:
+        """Check the request and number the run."""
+        try:
+            return row(BEGUN, run=self.runs.add(Run(json.loads(scalar(request)))))
+        except DuckMFError as error:
+            return row(BEGUN, error=str(error))
+
+    def gather(self, run: Column, *columns: Column) -> Column:
+        """Take in a batch of (user, item, rating, held out, time)."""
+        with self.runs.use(scalar(run)) as training:
+            training.gather(*map(array, columns))
+        return run
+
+    def start(self, run: Column, *counts: Column) -> pa.Array:
+        """All rows are in: get ready for the first epoch."""
+        return self._log(run, lambda training: training.start(*map(scalar, counts)))
+
+    def epoch(self, run: Column) -> pa.Array:
+        """Train one epoch."""
+        return self._log(run, lambda training: training.epoch())
+
+    def _log(self, run: Column, step: Callable[[Run], Epoch | None]) -> pa.Array:
+        try:
+            with self.runs.use(scalar(run)) as training:
+                done = step(training)
+                more = training.between_epochs
+        except DuckMFError as error:
+            return row(LOG, more=False, error=str(error))
+        return row(LOG, more=more, **(asdict(done) if done else {}))
+
+    def user_rows(self, run: Column, codes: Column, epochs: Column) -> pa.Array:
+        """The model's rows of some users."""
+        with self.runs.use(scalar(run)) as training:
+            return rows_of(USER, training.user_rows(array(codes)))
+
+    def item_rows(self, run: Column, codes: Column, epochs: Column) -> pa.Array:
+        """The model's rows of some items."""
+        with self.runs.use(scalar(run)) as training:
+            return rows_of(ITEM, training.item_rows(array(codes)))
+
+    def finish(self, run: Column, n_rows: Column) -> pa.Array:
+        """What the model says of itself; the run is over."""
+        number = scalar(run)
+        with self.runs.use(number) as training:
+            ratings, bias, info = training.finish()
+        self.runs.forget(number)
+        return row(MODEL, ratings=ratings, bias=bias, info=info)

@@ -1,0 +1,81 @@
+"""Entry points: duckmf on a connection, and its macros in a database file."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import weakref
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from duckmf import sqlfiles
+from duckmf.udfs import SIGNATURES, Udfs
+
+STORAGE_VERSION = "v1.4.0"  # what every supported DuckDB, and the current shells and tools, can read
+
+# DuckDB may call a function after its connection is gone: what is registered stays for good.
+_registered: list[Any] = []
+_loaded: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
+
+
+def load(con: duckdb.DuckDBPyConnection) -> None:
+    """Give a connection the `mf_` functions.
+
+    The Python functions go to the database instance, once; the macros go to this connection, as
+    temp macros. Nothing is written to the database, which may be read-only. Loading again is
+    harmless. Another connection or cursor of the instance needs a `load` of its own.
+    """
+    known = con.execute("select distinct function_name from duckdb_functions()").fetchall()
+    if ("mf__begin",) not in known:
+        udfs = Udfs()
+        functions = {name: udfs.function(name) for name in SIGNATURES}
+        _registered.append(functions)
+        for name, (parameters, returns) in SIGNATURES.items():
+            con.create_function(
+                name,
+                functions[name],
+                parameters,
+                returns,
+                type="arrow",
+                null_handling="special",
+                side_effects=True,
+            )
+    _loaded.add(con)
+    con.execute(sqlfiles.temporary())
+
+
+def connect(path: str | Path = ":memory:", **kwargs: Any) -> duckdb.DuckDBPyConnection:
+    """Open a database as `duckdb.connect` does, with duckmf loaded.
+
+    A file that does not exist yet is made in the storage format of DuckDB 1.4, so that every
+    current shell and BI tool opens it; `config={'storage_compatibility_version': ...}` overrides.
+    """
+    if str(path) != ":memory:" and not Path(path).exists():
+        config = {"storage_compatibility_version": STORAGE_VERSION, **kwargs.get("config", {})}
+        kwargs["config"] = config
+    con = duckdb.connect(str(path), **kwargs)
+    load(con)
+    return con
+
+
+def install(con: duckdb.DuckDBPyConnection) -> None:
+    """Persist the macros that need no Python in the connection's current database and schema.
+
+    From then on every client of the database has them. Older ones are replaced, in one
+    transaction.
+    """
+    cursor = con.cursor()
+    cursor.begin()
+    cursor.execute(sqlfiles.pure())
+    cursor.commit()
+
+
+@atexit.register
+def _remove_functions() -> None:
+    """DuckDB 2.0 complains at exit of Python functions on connections that are still open."""
+    for con in list(_loaded):
+        for name in SIGNATURES:
+            with contextlib.suppress(duckdb.Error):
+                con.remove_function(name)

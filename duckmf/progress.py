@@ -1,0 +1,56 @@
+"""The progress bar of a training: on standard error, where somebody watches, after two seconds."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any
+
+from duckmf.training import Epoch
+
+DELAY_SECONDS = 2.0
+
+
+class Progress:
+    """Shows epochs as they pass; nothing at all for a short training or an unwatched one."""
+
+    def __init__(self, title: str, wanted: bool | None) -> None:
+        self._title = title
+        self._wanted = wanted is not False and os.environ.get("DUCKMF_PROGRESS") != "0"
+        self._wanted = self._wanted and (sys.stderr.isatty() or _in_notebook())
+        self._began = time.monotonic()
+        self._bar: Any = None
+
+    def show(self, epoch: Epoch, epochs: int) -> None:
+        """Move the bar to an epoch and write its losses behind it."""
+        if not self._wanted or time.monotonic() - self._began < DELAY_SECONDS:
+            return
+        if self._bar is None:
+            self._bar = _new_bar(f"mf_fit {self._title}", epochs, epoch.number - 1)
+        losses = {"loss": f"{epoch.train_loss:.4f}"}
+        if epoch.validation_loss is not None:
+            losses["validation"] = f"{epoch.validation_loss:.4f}"
+        self._bar.set_postfix(losses, refresh=False)
+        self._bar.update(1)
+
+    def close(self) -> None:
+        """Leave the bar as it stands; a second call does nothing."""
+        bar, self._bar, self._wanted = self._bar, None, False
+        if bar is not None:
+            bar.close()
+
+
+def _new_bar(title: str, epochs: int, done: int) -> Any:
+    bar: Any
+    if _in_notebook():
+        from tqdm.auto import tqdm as bar
+    else:
+        from tqdm import tqdm as bar
+    return bar(desc=title, total=epochs, initial=done, unit="epoch", mininterval=0, leave=True)
+
+
+def _in_notebook() -> bool:
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return shell is not None and hasattr(shell, "kernel")

@@ -1,0 +1,53 @@
+"""The Python functions behind the `mf_` macros: their names and SQL types.
+
+What they do is in `calls.py`, which is imported on the first call: a connection that never trains
+never loads NumPy, Arrow or numba.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from inspect import Parameter, Signature
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from duckmf.calls import Calls
+
+LOG = (
+    "STRUCT(train_loss DOUBLE, validation_loss DOUBLE, seconds DOUBLE, more BOOLEAN, error VARCHAR)"
+)
+ITEM = "STRUCT(ratings BIGINT, bias FLOAT, factors FLOAT[])"
+USER = "STRUCT(ratings BIGINT, bias FLOAT, factors FLOAT[], seen INTEGER[])"
+
+# name: the types of its parameters, and of what it returns
+SIGNATURES: dict[str, tuple[list[str], str]] = {
+    "mf__begin": (["VARCHAR"], "STRUCT(run BIGINT, error VARCHAR)"),
+    "mf__gather": (["BIGINT", "INTEGER", "INTEGER", "FLOAT", "TINYINT", "DOUBLE"], "BIGINT"),
+    "mf__start": (["BIGINT", "BIGINT", "BIGINT", "BIGINT"], LOG),
+    "mf__epoch": (["BIGINT"], LOG),
+    "mf__user_rows": (["BIGINT", "INTEGER", "INTEGER"], USER),
+    "mf__item_rows": (["BIGINT", "INTEGER", "INTEGER"], ITEM),
+    "mf__finish": (["BIGINT", "BIGINT"], "STRUCT(ratings BIGINT, bias FLOAT, info VARCHAR)"),
+}
+
+
+class Udfs:
+    """The functions of one database instance, and with them its training runs."""
+
+    def __init__(self) -> None:
+        self._calls: Calls | None = None
+
+    def function(self, name: str) -> Callable[..., Any]:
+        """A function by its SQL name, with as many parameters as its SQL types."""
+
+        def call(*columns: Any) -> Any:
+            if self._calls is None:
+                from duckmf.calls import Calls
+
+                self._calls = Calls()
+            return getattr(self._calls, name.removeprefix("mf__"))(*columns)
+
+        n = len(SIGNATURES[name][0])
+        parameters = [Parameter(f"column_{i}", Parameter.POSITIONAL_ONLY) for i in range(n)]
+        call.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+        return call
