@@ -1,0 +1,97 @@
+create or replace macro mf_evaluate(model, test, user_id, item_id, rating, ts := NULL) as table
+from (
+    with
+    mf__test as not materialized (
+        select
+            user_id as mf__user, item_id as mf__item, rating::DOUBLE as mf__rating, ts as mf__ts
+        from query_table(test)
+    ),
+    mf__model as not materialized (
+        from query_table(model)
+        union all by name
+        select
+            NULL::VARCHAR as kind, NULL as user_id, NULL as item_id, NULL as ratings,
+            NULL as bias, NULL as factors, NULL as info
+        where false
+    ),
+    head as not materialized (
+        select
+            coalesce(any_value(m.bias), 0) as mu,
+            any_value((m.info ->> 'rating_min')::FLOAT) as rating_min,
+            any_value((m.info ->> 'rating_max')::FLOAT) as rating_max,
+            case
+                when count(*) <> 1
+                    then error('mf_evaluate: this relation is not a model: it has ' || count(*)
+                        || ' rows of kind ''model'', not 1. Pass a table made by mf_fit.')
+                when any_value(m.info ->> 'format')::INTEGER > 1
+                    then error('mf_evaluate: this model has format '
+                        || any_value(m.info ->> 'format')
+                        || ', made by a newer duckmf. Upgrade duckmf.')
+                when any_value(m.info ->> 'feedback') = 'implicit'
+                    then error('mf_evaluate: this model was trained on implicit feedback and '
+                        || 'predicts no ratings. Evaluate its ranking instead.')
+                else true
+            end as valid
+        from mf__model m
+        where m.kind = 'model'
+    ),
+    users as not materialized (
+        select m.user_id, m.ratings, m.bias, m.factors::FLOAT[] as factors
+        from mf__model m
+        where m.kind = 'user'
+    ),
+    items as not materialized (
+        select m.item_id, m.ratings, m.bias, m.factors::FLOAT[] as factors
+        from mf__model m
+        where m.kind = 'item'
+    ),
+    scored as not materialized (
+        select
+            t.mf__user as u, t.mf__item as i, t.mf__rating as r,
+            t.mf__rating - least(
+                greatest(
+                    (h.mu + coalesce(u.bias, 0) + coalesce(i.bias, 0)
+                        + coalesce(list_dot_product(u.factors, i.factors), 0))::FLOAT,
+                    h.rating_min
+                ),
+                h.rating_max
+            ) as e,
+            coalesce(u.ratings, 0) = 0 as cold_user,
+            coalesce(i.ratings, 0) = 0 as cold_item
+        from mf__test t
+            left join users u on u.user_id = t.mf__user
+            left join items i on i.item_id = t.mf__item
+            cross join head h
+    ),
+    totals as not materialized (
+        select
+            avg(s.e * s.e) as mse, avg(abs(s.e)) as mae, median(abs(s.e)) as median_error,
+            var_pop(s.e) as var_e, nullif(var_pop(s.r), 0) as var_r,
+            count(*) as n,
+            count(*) filter (where s.r is NULL) as nulls,
+            count(*) filter (where not isfinite(s.r)) as infinite,
+            count(distinct s.u) as users, count(distinct s.i) as items,
+            count(distinct s.u) filter (where s.cold_user) as cold_users,
+            count(distinct s.i) filter (where s.cold_item) as cold_items,
+            count(*) filter (where s.cold_user or s.cold_item) as cold_pairs
+        from scored s
+    )
+    select
+        sqrt(t.mse) as rmse, t.mae, t.mse, t.median_error as median_absolute_error,
+        1 - t.mse / t.var_r as r2, 1 - t.var_e / t.var_r as explained_variance,
+        t.n, t.users, t.items, t.cold_users, t.cold_items, t.cold_pairs
+    from totals t, head h
+    where h.valid
+        and case
+            when t.n = 0
+                then error('mf_evaluate: test has no rows. Give the rows that were held out.')
+            when t.nulls > 0
+                then error('mf_evaluate: rating is NULL in ' || t.nulls || ' of ' || t.n
+                    || ' rows. Add WHERE rating IS NOT NULL to test.')
+            when t.infinite > 0
+                then error('mf_evaluate: rating is NaN or infinite in ' || t.infinite || ' of '
+                    || t.n || ' rows. Add WHERE isfinite(rating) to test.')
+            else true
+        end
+);
+comment on macro table mf_evaluate is 'How far the predictions of a model are from known ratings';

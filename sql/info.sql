@@ -1,0 +1,195 @@
+create or replace macro mf_info(model) as table
+from (
+    with rows as not materialized (
+        from query_table(model)
+        union all by name
+        select NULL::VARCHAR as kind, NULL as ratings, NULL as bias, NULL as info where false
+    ),
+    head as not materialized (
+        select
+            any_value(m.info) filter (where m.kind = 'model') as info,
+            any_value(m.ratings) filter (where m.kind = 'model') as ratings,
+            any_value(m.bias) filter (where m.kind = 'model') as mean_rating,
+            count(*) filter (where m.kind = 'user') as users,
+            count(*) filter (where m.kind = 'item') as items,
+            case
+                when count(*) filter (where m.kind = 'model') <> 1
+                    then error('mf_info: this relation is not a model: it has '
+                        || count(*) filter (where m.kind = 'model')
+                        || ' rows of kind ''model'', not 1. Pass a table made by mf_fit.')
+                when any_value((m.info ->> 'format')::INTEGER) filter (where m.kind = 'model') > 1
+                    then error('mf_info: this model has format '
+                        || any_value(m.info ->> 'format') filter (where m.kind = 'model')
+                        || ', made by a newer duckmf. Upgrade duckmf.')
+                else true
+            end as valid
+        from rows m
+    )
+    select
+        h.info ->> 'algorithm' as algorithm,
+        h.info ->> 'feedback' as feedback,
+        (h.info ->> '$.options.n_factors')::INTEGER as n_factors,
+        h.users, h.items, h.ratings, h.mean_rating,
+        (h.info ->> 'rating_min')::FLOAT as rating_min,
+        (h.info ->> 'rating_max')::FLOAT as rating_max,
+        (h.info ->> 'epochs')::INTEGER as epochs,
+        (h.info ->> 'best_epoch')::INTEGER as best_epoch,
+        h.info ->> 'loss' as loss,
+        (h.info ->> 'train_loss')::DOUBLE as train_loss,
+        (h.info ->> 'validation_loss')::DOUBLE as validation_loss,
+        (h.info ->> 'held_out')::BIGINT as held_out,
+        (h.info ->> 'duplicates_merged')::BIGINT as duplicates_merged,
+        (h.info ->> 'seconds')::DOUBLE as seconds,
+        (h.info ->> 'trained_at')::TIMESTAMP as trained_at,
+        (h.info ->> 'format')::INTEGER as format,
+        h.info -> 'options' as options,
+        h.info -> 'versions' as versions
+    from head h
+    where h.valid
+);
+comment on macro table mf_info is 'What a model is and how it was trained, in one row';
+
+create or replace macro mf_epochs(model) as table
+from (
+    with
+    rows as not materialized (
+        from query_table(model)
+        union all by name
+        select
+            NULL::VARCHAR as kind, NULL as epoch, NULL as metrics,
+            NULL as info
+        where false
+    ),
+    head as not materialized (
+        select
+            case
+                when count(*) <> 1
+                    then error('mf_epochs: this relation is not a model: it has ' || count(*)
+                        || ' rows of kind ''model'', not 1. Pass a table made by mf_fit.')
+                when any_value(m.info ->> 'format')::INTEGER > 1
+                    then error('mf_epochs: this model has format ' || any_value(m.info ->> 'format')
+                        || ', made by a newer duckmf. Upgrade duckmf.')
+                else true
+            end as valid
+        from rows m
+        where m.kind = 'model'
+    )
+    select
+        m.epoch, m.metrics.train_loss, m.metrics.validation_loss, m.metrics.seconds
+    from rows m, head h
+    where h.valid and m.kind = 'epoch'
+    union all
+    select NULL, NULL, NULL, NULL from head h where not h.valid
+    order by 1
+);
+comment on macro table mf_epochs is 'The training and validation loss of each epoch';
+
+create or replace macro mf_user_factors(model) as table
+from (
+    with
+    rows as not materialized (
+        from query_table(model)
+        union all by name
+        select
+            NULL::VARCHAR as kind, NULL as user_id, NULL as ratings, NULL as bias, NULL as factors,
+            NULL as info
+        where false
+    ),
+    head as not materialized (
+        select
+            case
+                when count(*) <> 1
+                    then error('mf_user_factors: this relation is not a model: it has ' || count(*)
+                        || ' rows of kind ''model'', not 1. Pass a table made by mf_fit.')
+                when any_value(m.info ->> 'format')::INTEGER > 1
+                    then error('mf_user_factors: this model has format ' || any_value(m.info ->> 'format')
+                        || ', made by a newer duckmf. Upgrade duckmf.')
+                else true
+            end as valid
+        from rows m
+        where m.kind = 'model'
+    )
+    select m.user_id, m.ratings, m.bias, m.factors
+    from rows m, head h
+    where h.valid and m.kind = 'user'
+    union all
+    select NULL, NULL, NULL, NULL from head h where not h.valid
+);
+comment on macro table mf_user_factors is 'The users of a model with their bias and factors';
+
+create or replace macro mf_item_factors(model) as table
+from (
+    with
+    rows as not materialized (
+        from query_table(model)
+        union all by name
+        select
+            NULL::VARCHAR as kind, NULL as item_id, NULL as ratings, NULL as bias, NULL as factors,
+            NULL as info
+        where false
+    ),
+    head as not materialized (
+        select
+            case
+                when count(*) <> 1
+                    then error('mf_item_factors: this relation is not a model: it has ' || count(*)
+                        || ' rows of kind ''model'', not 1. Pass a table made by mf_fit.')
+                when any_value(m.info ->> 'format')::INTEGER > 1
+                    then error('mf_item_factors: this model has format ' || any_value(m.info ->> 'format')
+                        || ', made by a newer duckmf. Upgrade duckmf.')
+                else true
+            end as valid
+        from rows m
+        where m.kind = 'model'
+    )
+    select m.item_id, m.ratings, m.bias, m.factors
+    from rows m, head h
+    where h.valid and m.kind = 'item'
+    union all
+    select NULL, NULL, NULL, NULL from head h where not h.valid
+);
+comment on macro table mf_item_factors is 'The items of a model with their bias and factors';
+
+create or replace macro mf_weights(model) as table
+from (
+    with
+    rows as not materialized (
+        from query_table(model)
+        union all by name
+        select
+            NULL::VARCHAR as kind, NULL as user_id, NULL as item_id, NULL as bias, NULL as factors,
+            NULL as info
+        where false
+    ),
+    head as not materialized (
+        select
+            case
+                when count(*) <> 1
+                    then error('mf_weights: this relation is not a model: it has ' || count(*)
+                        || ' rows of kind ''model'', not 1. Pass a table made by mf_fit.')
+                when any_value(m.info ->> 'format')::INTEGER > 1
+                    then error('mf_weights: this model has format ' || any_value(m.info ->> 'format')
+                        || ', made by a newer duckmf. Upgrade duckmf.')
+                else true
+            end as valid
+        from rows m
+        where m.kind = 'model'
+    )
+    select
+        case m.kind when 'user' then 'user_id' when 'item' then 'item_id' end as processed_input,
+        case m.kind
+            when 'user' then m.user_id::VARCHAR
+            when 'item' then m.item_id::VARCHAR
+            else 'global__INTERCEPT__'
+        end as feature,
+        list_transform(
+            m.factors::FLOAT[],
+            lambda w, place: struct_pack(factor := place::INTEGER, weight := w::DOUBLE)
+        ) as factor_weights,
+        m.bias::DOUBLE as intercept
+    from rows m, head h
+    where h.valid and m.kind in ('model', 'user', 'item')
+    union all
+    select NULL, NULL, NULL, NULL from head h where not h.valid
+);
+comment on macro table mf_weights is 'Every bias and factor of a model in the columns of ML.WEIGHTS';

@@ -1,0 +1,92 @@
+create or replace macro mf_predict(
+    model, pairs, user_id, item_id, ts := NULL, clip := true
+) as table
+from (
+    with
+    mf__pairs as not materialized (
+        select *, user_id as mf__user, item_id as mf__item, ts as mf__ts from query_table(pairs)
+    ),
+    mf__model as not materialized (
+        from query_table(model)
+        union all by name
+        select
+            NULL::VARCHAR as kind, NULL as user_id, NULL as item_id, NULL as bias, NULL as factors,
+            NULL as info
+        where false
+    ),
+    -- A column of pairs hides the outer column of its name, and is NULL in the row added here.
+    columns as not materialized (
+        select pair.prediction is NULL or pair.prediction_source is NULL as taken
+        from
+            (select 1 as prediction, 1 as prediction_source) free,
+            lateral (
+                select prediction, prediction_source
+                from ((from mf__pairs limit 0) union all by name select 1 as mf__row)
+            ) pair
+    ),
+    head as not materialized (
+        select
+            coalesce(any_value(m.bias), 0) as mu,
+            any_value((m.info ->> 'rating_min')::FLOAT) as rating_min,
+            any_value((m.info ->> 'rating_max')::FLOAT) as rating_max,
+            coalesce(clip and any_value(m.info ->> 'feedback') = 'explicit', false) as clipped,
+            case
+                when count(*) <> 1
+                    then error('mf_predict: this relation is not a model: it has ' || count(*)
+                        || ' rows of kind ''model'', not 1. Pass a table made by mf_fit.')
+                when any_value(m.info ->> 'format')::INTEGER > 1
+                    then error('mf_predict: this model has format '
+                        || any_value(m.info ->> 'format')
+                        || ', made by a newer duckmf. Upgrade duckmf.')
+                when (select c.taken from columns c)
+                    then error('mf_predict: pairs already has a column named prediction or '
+                        || 'prediction_source. Pass a CTE that excludes it.')
+                else true
+            end as valid
+        from mf__model m
+        where m.kind = 'model'
+    ),
+    users as not materialized (
+        select
+            m.user_id, m.bias, m.factors::FLOAT[] as factors,
+            m.bias is not NULL or m.factors is not NULL as known
+        from mf__model m
+        where m.kind = 'user'
+    ),
+    items as not materialized (
+        select
+            m.item_id, m.bias, m.factors::FLOAT[] as factors,
+            m.bias is not NULL or m.factors is not NULL as known
+        from mf__model m
+        where m.kind = 'item'
+    ),
+    scored as not materialized (
+        select
+            p.*,
+            (h.mu + coalesce(u.bias, 0) + coalesce(i.bias, 0)
+                + coalesce(list_dot_product(u.factors, i.factors), 0))::FLOAT as mf__score,
+            case
+                when u.known and i.known then 'model'
+                when u.known then 'user_bias'
+                when i.known then 'item_bias'
+                else 'global'
+            end as mf__source,
+            h.clipped as mf__clipped, h.rating_min as mf__min, h.rating_max as mf__max
+        from mf__pairs p
+            left join users u on u.user_id = p.mf__user
+            left join items i on i.item_id = p.mf__item
+            cross join head h
+        where h.valid
+    )
+    select
+        s.* exclude (
+            mf__user, mf__item, mf__ts, mf__score, mf__source, mf__clipped, mf__min, mf__max
+        ),
+        case
+            when s.mf__clipped then least(greatest(s.mf__score, s.mf__min), s.mf__max)
+            else s.mf__score
+        end as prediction,
+        s.mf__source as prediction_source
+    from scored s
+);
+comment on macro table mf_predict is 'Predicted ratings of pairs of a user and an item';
