@@ -35,13 +35,15 @@ from duckmf.kernels.tiles import (
 
 # Ratings gathered at a time.
 BATCH = 64
-# The share of A's mean diagonal below which a ridge is lost in float32.
-RIDGE_FLOOR = 1e-6
+# The share of A's trace below which a ridge is lost to the rounding of float32.
+RIDGE_FLOOR = 5e-7
+# Where the search for nonnegative factors ends.
+TOLERANCE = 1e-7
+SWEEPS = 1000
 
 
-@kernel
-def layout(n_tiles):
-    """Where targets, border, solution, spare and matrix begin, and where the scratch ends."""
+def layout(n_tiles: int) -> tuple[int, ...]:
+    """Where targets, border, solution, spare and matrix begin in the scratch, and where it ends."""
     targets = n_tiles * BATCH * TILE
     border = targets + 2 * BATCH
     solution = border + 2 * TILE * n_tiles
@@ -50,13 +52,16 @@ def layout(n_tiles):
     return targets, border, solution, spare, matrix, matrix + n_tiles * (n_tiles + 1) * AREA
 
 
+places = kernel(layout)
+
+
 @kernel
 def normal_equations(start, stop, indices, values, scratch, other, other_bias, n_tiles, mu):
     """Sum A (without its ridge) and the border over the ratings start to stop of one row.
 
     Returns sum_j t_j and sum_j t_j^2. Cost: n (n_factors^2 / 2 + 2 n_factors) multiplications.
     """
-    targets, border, _, _, matrix, _ = layout(n_tiles)
+    targets, border, _, _, matrix, _ = places(n_tiles)
     for i in range(n_tiles):
         at = matrix + (i * (n_tiles + 1) + i) * AREA
         for j in range((n_tiles - i) * AREA):
@@ -87,11 +92,11 @@ def normal_equations(start, stop, indices, values, scratch, other, other_bias, n
 @kernel
 def add_ridge(scratch, n_factors, n_tiles, ridge):
     """A += ridge I, the identity in the padding; returns the ridge, raised to what float32 sees."""
-    matrix = layout(n_tiles)[4]
+    matrix = places(n_tiles)[4]
     trace = 0.0
     for i in range(n_factors):
         trace += scratch[matrix + (i // TILE) * (n_tiles + 2) * AREA + (i % TILE) * (TILE + 1)]
-    ridge = max(ridge, RIDGE_FLOOR * trace / n_factors)
+    ridge = max(ridge, RIDGE_FLOOR * trace)
     for i in range(TILE * n_tiles):
         at = matrix + (i // TILE) * (n_tiles + 2) * AREA + (i % TILE) * (TILE + 1)
         scratch[at] = scratch[at] + ridge if i < n_factors else 1.0
@@ -101,7 +106,7 @@ def add_ridge(scratch, n_factors, n_tiles, ridge):
 @kernel
 def border_columns(scratch, n_tiles):
     """Copy s and b to the first two columns of the tiles beside A, and zero the others."""
-    _, border, _, _, matrix, _ = layout(n_tiles)
+    _, border, _, _, matrix, _ = places(n_tiles)
     for i in range(n_tiles):
         at = matrix + (i * (n_tiles + 1) + n_tiles) * AREA
         for j in range(AREA):
@@ -117,7 +122,7 @@ def factorize(scratch, n_tiles):
 
     Returns whether A is positive definite. Cost: n_factors^3 / 6 multiplications.
     """
-    _, _, _, spare, matrix, _ = layout(n_tiles)
+    _, _, _, spare, matrix, _ = places(n_tiles)
     wide = n_tiles + 1
     for p in range(n_tiles):
         diagonal = matrix + (p * wide + p) * AREA
@@ -141,7 +146,7 @@ def factorize(scratch, n_tiles):
 @kernel
 def back_substitute(scratch, n_tiles, bias):
     """Solve U x = y - bias * z, where z and y stand beside U, into the solution."""
-    _, _, solution, spare, matrix, _ = layout(n_tiles)
+    _, _, solution, spare, matrix, _ = places(n_tiles)
     wide = n_tiles + 1
     for i in range(n_tiles - 1, -1, -1):
         beside = matrix + (i * wide + n_tiles) * AREA
@@ -163,7 +168,7 @@ def back_substitute(scratch, n_tiles, bias):
 @kernel
 def solve_bias(scratch, n_tiles, total, weight):
     """beta = (total - z'y) / (weight - z'z), of the system whose border is (s, weight | total)."""
-    matrix = layout(n_tiles)[4]
+    matrix = places(n_tiles)[4]
     zy, zz = 0.0, 0.0
     for i in range(n_tiles):
         beside = matrix + (i * (n_tiles + 1) + n_tiles) * AREA
@@ -188,7 +193,7 @@ def solve_rows(
     """
     n_tiles = other.shape[1] // TILE
     flat = other.ravel()
-    border, solution = layout(n_tiles)[1], layout(n_tiles)[2]
+    border, solution = places(n_tiles)[1], places(n_tiles)[2]
     for row in range(begin, end):
         x = this[row]
         n = indptr[row + 1] - indptr[row]
@@ -221,3 +226,87 @@ def solve_rows(
                 explained += xj * (scratch[b + j] + ridge * xj)
         this_bias[row] = bias
         sse[row] = max(squares - explained, 0.0)
+
+
+@kernel
+def eliminate_bias(scratch, A, b, n_tiles, total, weight):
+    """A (n_factors, n_factors) and b, float64, of the system that is left without beta.
+
+    A - s s' / weight and b - s total / weight, where beta = (total - s'x) / weight.
+    """
+    _, border, _, _, matrix, _ = places(n_tiles)
+    for i in range(len(b)):
+        at = border + i // TILE * 2 * TILE + i % TILE
+        s = np.float64(scratch[at]) / weight
+        b[i] = scratch[at + TILE] - s * total
+        for j in range(i, len(b)):
+            tile = matrix + (i // TILE * (n_tiles + 1) + j // TILE) * AREA
+            sj = scratch[border + j // TILE * 2 * TILE + j % TILE]
+            A[i, j] = scratch[tile + i % TILE * TILE + j % TILE] - s * sj
+            A[j, i] = A[i, j]
+
+
+@kernel
+def descend_nonnegative(x, g, A):
+    """Minimize x'Ax / 2 - b'x over x >= 0 from x and its gradient g = Ax - b, by coordinates.
+
+    Coordinates are visited in turn, each set to its own minimum. Ends when no coordinate of a
+    sweep moves by more than `TOLERANCE` of the largest, or after `SWEEPS`. All float64.
+    """
+    for _ in range(SWEEPS):
+        largest, moved = 0.0, 0.0
+        for i in range(len(x)):
+            line = A[i]
+            step = max(x[i] - g[i] / line[i], 0.0) - x[i]
+            if step != 0.0:
+                x[i] += step
+                for j in range(len(x)):
+                    g[j] += step * line[j]
+            largest = max(largest, x[i])
+            moved = max(moved, abs(step))
+        if moved <= TOLERANCE * largest:
+            break
+
+
+@kernel
+def solve_nonnegative_rows(
+    begin, end, indptr, indices, values, this, this_bias, sse,
+    other, other_bias, scratch, mu, n_factors, reg, bias_reg, scaling,
+):  # fmt: skip
+    """`solve_rows` under this >= 0; the search begins at the rows as they stand."""
+    n_tiles = other.shape[1] // TILE
+    flat = other.ravel()
+    border = places(n_tiles)[1]
+    A, b = np.empty((n_factors, n_factors)), np.empty(n_factors)
+    x, g = np.empty(n_factors), np.empty(n_factors)
+    for row in range(begin, end):
+        n = indptr[row + 1] - indptr[row]
+        if n == 0:
+            for i in range(n_factors):
+                this[row, i] = 0.0
+            this_bias[row] = 0.0
+            sse[row] = 0.0
+            continue
+        total, squares = normal_equations(
+            indptr[row], indptr[row + 1], indices, values, scratch, flat, other_bias, n_tiles, mu
+        )
+        penalty = float(n) ** scaling
+        ridge = add_ridge(scratch, n_factors, n_tiles, reg * penalty)
+        weight = n + bias_reg * penalty
+        eliminate_bias(scratch, A, b, n_tiles, total, weight)
+        for i in range(n_factors):
+            x[i] = this[row, i]
+        for i in range(n_factors):
+            g[i] = -b[i]
+            for j in range(n_factors):
+                g[i] += A[i, j] * x[j]
+        descend_nonnegative(x, g, A)
+        # sum e^2 = sum t^2 - total^2 / weight + x'(g - b) - ridge |x|^2 - bias_reg n^nu beta^2
+        bias = total
+        squares -= total * total / weight
+        for i in range(n_factors):
+            bias -= scratch[border + i // TILE * 2 * TILE + i % TILE] * x[i]
+            squares += x[i] * (g[i] - b[i] - ridge * x[i])
+            this[row, i] = x[i]
+        this_bias[row] = bias / weight
+        sse[row] = max(squares - bias_reg * penalty * (bias / weight) ** 2, 0.0)

@@ -195,17 +195,17 @@ def _invert_tile(typing, scratch, at):
     """D = R' diag(D)^-1 R by elimination, U = diag(D)^-1/2 R and U^-1, all in vector registers."""
 
     def generate(context, builder, signature, arguments):
-        f, i64 = ir.FloatType(), arguments[1].type
-        places = [
-            _line(context, builder, signature, arguments, 0, builder.add(arguments[1], i64(TILE * t)))
-            for t in range(TILE)
-        ]
+        index = arguments[1].type
+        starts = [builder.add(arguments[1], index(TILE * t)) for t in range(TILE)]
+        places = [_line(context, builder, signature, arguments, 0, start) for start in starts]
         lines = [builder.load(place, align=4) for place in places]
         one, zero = ir.Constant(VECTOR, [1.0] * TILE), ir.Constant(VECTOR, [0.0] * TILE)
         pivots = one
         unit = []
         for t in range(TILE):
-            select = ir.Constant(ir.VectorType(ir.IntType(1), TILE), [int(j == t) for j in range(TILE)])
+            select = ir.Constant(
+                ir.VectorType(ir.IntType(1), TILE), [int(j == t) for j in range(TILE)]
+            )
             pivots = builder.select(select, lines[t], pivots)
             inverse = builder.fdiv(one, _spread(builder, lines[t], t))
             unit.append(builder.fmul(lines[t], inverse))
@@ -228,5 +228,3 @@ def _invert_tile(typing, scratch, at):
         return builder.icmp_unsigned("==", bits, ir.IntType(TILE)(2**TILE - 1))
 
     return types.boolean(scratch, types.intp), generate
-
-

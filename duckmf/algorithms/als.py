@@ -1,0 +1,204 @@
+"""Alternating least squares: explicit ratings, factors and biases of a row solved together.
+
+Model:      r(u, i) = mu + b_u + b_i + <p_u, q_i>, mu the mean rating
+Objective:  sum over all ratings of (r_ui - r(u, i))^2
+            + sum_u n_u^nu (sigma lambda_u |p_u|^2 + lambda_b b_u^2)
+            + sum_i n_i^nu (sigma lambda_i |q_i|^2 + lambda_b b_i^2)
+Update:     all items to their optimum for the users as they stand, then all users for the items:
+            [p_u b_u] = (X'X + ridge)^-1 X'(r_u - mu - b_i), with a line [q_i 1] of X per rating
+
+n_u and n_i are counts of ratings and nu the option `regularization_scaling`: 0 is plain ridge, 1
+is the weighted lambda of ALS-WR. sigma is the standard deviation of the ratings: with it the
+lambdas mean the same on any scale, and ratings times c give factors times sqrt(c), biases and
+predictions times c. This is the plain objective for ratings (r - mu) / sigma.
+
+Source: Zhou, Wilkinson, Schreiber and Pan 2008, "Large-scale parallel collaborative filtering for
+the Netflix prize", section 3; the biases are those of Koren, Bell and Volinsky 2009, "Matrix
+factorization techniques for recommender systems".
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duckmf.errors import TrainingError
+from duckmf.kernels import als as kernels
+from duckmf.kernels.tiles import TILE
+from duckmf.model import Factors
+from duckmf.options import Options, option
+from duckmf.ratings import Ratings, Rows
+from duckmf.threads import Workers, row_pieces
+
+# A row costs as much as this many of its ratings, whatever the number of factors.
+ROW_COST = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlsOptions(Options):
+    """The options of `algorithm := 'als'`."""
+
+    n_factors: int = option(32, "factors of each user and item", low=1, high=1024)
+    epochs: int = option(15, "passes over items and users", low=1, high=10_000)
+    regularization: float = option(0.05, "lambda, the L2 penalty", low=0.0)
+    user_regularization: float | None = option(None, "of P; else regularization", low=0.0)
+    item_regularization: float | None = option(None, "of Q; else regularization", low=0.0)
+    bias_regularization: float | None = option(None, "of biases; else regularization", low=0.0)
+    regularization_scaling: float = option(
+        1.0, "nu: a row of n ratings is penalized with lambda * n^nu", low=0.0, high=2.0
+    )
+    nonnegative: bool = option(False, "keep all factors at or above zero; biases stay free")
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """What a row of n ratings pays: n^scaling (factors |p|^2 + bias b^2)."""
+
+    factors: float
+    bias: float
+    scaling: float
+
+
+@dataclass(frozen=True)
+class Side:
+    """Factors and biases of all users, or of all items."""
+
+    factors: NDArray[np.float32]  # (n, n_factors padded with zeros to whole tiles), aligned
+    bias: NDArray[np.float32]  # (n,)
+    n_factors: int
+
+    @classmethod
+    def zeros(cls, n: int, n_factors: int) -> Self:
+        """n rows of zeros."""
+        padded = -(-n_factors // TILE) * TILE
+        return cls(_aligned(n * padded).reshape(n, padded), np.zeros(n, np.float32), n_factors)
+
+    @classmethod
+    def of(cls, factors: NDArray[np.float32], bias: NDArray[np.float32]) -> Self:
+        """The side of a trained model."""
+        side = cls.zeros(*factors.shape)
+        side.factors[:, : side.n_factors] = factors
+        side.bias[:] = bias
+        return side
+
+    def unpadded(self) -> NDArray[np.float32]:
+        """The factors alone, (n, n_factors)."""
+        return self.factors[:, : self.n_factors].copy()
+
+
+class Als:
+    """One training of `algorithm := 'als'`."""
+
+    Options = AlsOptions
+
+    def __init__(self, ratings: Ratings, options: AlsOptions, workers: Workers) -> None:
+        self.options = options
+        self.workers = workers
+        self.ratings = ratings
+        self.mu, self.sigma = _moments(ratings.by_user.values)
+        self.users = Side.zeros(len(ratings.by_user), options.n_factors)
+        self.items = Side.zeros(len(ratings.by_item), options.n_factors)
+        self._draw()
+
+    @property
+    def epochs(self) -> int:
+        """How many passes it may take."""
+        return self.options.epochs
+
+    def epoch(self, number: int) -> float:
+        """Solve all items, then all users; the RMSE of what results.
+
+        Raises:
+            TrainingError: the numbers left the range of float32.
+        """
+        options, ratings = self.options, self.ratings
+        item_penalty = self.penalty(options.item_regularization)
+        user_penalty = self.penalty(options.user_regularization)
+        self._solve(ratings.by_item, self.items, self.users, item_penalty)
+        errors = self._solve(ratings.by_user, self.users, self.items, user_penalty)
+        return math.sqrt(errors / len(ratings))
+
+    def factors(self) -> Factors:
+        """mu, the biases, P and Q."""
+        users, items = self.users, self.items
+        return Factors(
+            self.mu, users.bias.copy(), items.bias.copy(), users.unpadded(), items.unpadded()
+        )
+
+    def penalty(self, regularization: float | None) -> Penalty:
+        """What one side pays, in the units of the ratings."""
+        options = self.options
+        own = options.regularization if regularization is None else regularization
+        bias = options.bias_regularization
+        return Penalty(
+            self.sigma * own,
+            options.regularization if bias is None else bias,
+            options.regularization_scaling,
+        )
+
+    def _solve(self, rows: Rows, this: Side, other: Side, penalty: Penalty) -> float:
+        nonnegative = self.options.nonnegative
+        return solve(rows, this, other, self.mu, penalty, self.workers, nonnegative=nonnegative)
+
+    def _draw(self) -> None:
+        rng = np.random.default_rng(self.options.seed)
+        P = self.users.factors[:, : self.options.n_factors]
+        P[:] = rng.standard_normal(P.shape, np.float32)
+        if self.options.nonnegative:
+            np.abs(P, out=P)
+        P *= np.float32(0.1 * math.sqrt(self.sigma))
+
+
+def solve(
+    rows: Rows,
+    this: Side,
+    other: Side,
+    mu: float,
+    penalty: Penalty,
+    workers: Workers,
+    *,
+    nonnegative: bool = False,
+) -> float:
+    """Set `this` to its optimum for its ratings of `other`; returns the sum of squared errors.
+
+    Training is this function twice an epoch; with new rows it folds them in.
+
+    Raises:
+        TrainingError: the numbers left the range of float32.
+    """
+    kernel = kernels.solve_nonnegative_rows if nonnegative else kernels.solve_rows
+    errors = np.empty(len(rows))
+    scratch_size = kernels.layout(other.factors.shape[1] // TILE)[-1]
+
+    def solve_piece(begin: int, end: int) -> None:
+        kernel(
+            begin, end, rows.indptr, rows.indices, rows.values,
+            this.factors, this.bias, errors, other.factors, other.bias, _aligned(scratch_size),
+            mu, other.n_factors, penalty.factors, penalty.bias, penalty.scaling,
+        )  # fmt: skip
+
+    workers.map(solve_piece, row_pieces(rows.indptr + ROW_COST * np.arange(len(rows) + 1)))
+    if not np.isfinite(total := errors.sum()):
+        raise TrainingError(
+            f"mf_fit: als cannot solve {np.count_nonzero(~np.isfinite(errors)):,} of "
+            f"{len(rows):,} rows in float32. Give ratings nearer to zero, or more regularization."
+        )
+    return float(total)
+
+
+def _moments(values: NDArray[np.float32]) -> tuple[float, float]:
+    """Mean and standard deviation of the ratings; deviation 1 where all are equal."""
+    mu = float(values.mean(dtype=np.float64))
+    sigma = float(values.std(dtype=np.float64))
+    return mu, sigma if sigma > 1e-6 * abs(mu) else 1.0
+
+
+def _aligned(size: int) -> NDArray[np.float32]:
+    """Zeros that start at a cache line, so that no vector of 16 floats straddles two."""
+    array = np.zeros(size + TILE, np.float32)
+    skipped = -array.ctypes.data // array.itemsize % TILE
+    return array[skipped : skipped + size]
