@@ -1,3 +1,27 @@
+-- mf_evaluate(model, test, user_id, item_id, rating, ts := NULL)
+--
+-- How far a model's predictions are from known ratings. Plain SQL; needs no Python.
+--
+--   from mf_evaluate(films, held_out, user_id, movie_id, rating);
+--
+-- Returns one row, where e = rating - prediction, and the prediction is that of mf_predict, clipped:
+--   rmse, mae, mse         sqrt(mean(e^2)), mean(|e|), mean(e^2)
+--   median_absolute_error  median(|e|)
+--   r2                     1 - mean(e^2) / var(rating)
+--   explained_variance     1 - var(e) / var(rating)
+--   n, users, items        rows, and distinct users and items, of test
+--   cold_users             users of test without training ratings; cold_items likewise
+--   cold_pairs             rows of test whose user or item is cold
+-- The variances are those of the population, and the measures are those of scikit-learn, except that
+-- r2 and explained_variance are NULL where all ratings are equal.
+--
+-- model                     a relation made by mf_fit on explicit ratings
+-- test                      a table, view or CTE with at least one row
+-- user_id, item_id, rating  expressions over the columns of test; a NULL id is an unknown id, and
+--                           each rating is finite
+-- ts                        the time of the rating, an expression too; a model without time terms
+--                           predicts the same at any time
+
 create or replace macro mf_evaluate(model, test, user_id, item_id, rating, ts := NULL) as table
 from (
     with

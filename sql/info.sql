@@ -1,3 +1,28 @@
+-- mf_info(model), mf_epochs(model), mf_user_factors(model), mf_item_factors(model),
+-- mf_weights(model)
+--
+-- The parts of a model as tidy relations. Plain SQL; they need no Python, and each takes one
+-- relation made by mf_fit.
+--
+-- mf_info: one row. What was trained (algorithm, feedback, n_factors, options), on what (ratings,
+--   mean_rating, rating_min, rating_max, held_out, duplicates_merged), how it went (epochs,
+--   best_epoch, loss, train_loss, validation_loss, seconds, trained_at), what the relation holds now
+--   (users, items) and what made it (format, versions). What an algorithm does not have is NULL.
+--
+-- mf_epochs: a row for each epoch, in order: epoch, train_loss, validation_loss (NULL where nothing
+--   was held out), seconds.
+--
+-- mf_user_factors, mf_item_factors: a row for each user (or item): its id, ratings (in training),
+--   bias and factors (FLOAT[]). What an algorithm does not learn is NULL.
+--
+-- mf_weights: all of them in one relation, with the columns of BigQuery's ML.WEIGHTS:
+--   processed_input  'user_id' or 'item_id'
+--   feature          the id, as text
+--   factor_weights   a list of (factor, weight), factors counted from 1
+--   intercept        the bias
+--   One more row holds the global mean: feature 'global__INTERCEPT__', its processed_input and
+--   factor_weights NULL.
+
 create or replace macro mf_info(model) as table
 from (
     with rows as not materialized (
@@ -56,7 +81,8 @@ from (
         from query_table(model)
         union all by name
         select
-            NULL::VARCHAR as kind, NULL as epoch, NULL as metrics,
+            NULL::VARCHAR as kind, NULL as epoch,
+            NULL::STRUCT(train_loss DOUBLE, validation_loss DOUBLE, seconds DOUBLE) as metrics,
             NULL as info
         where false
     ),

@@ -1,3 +1,22 @@
+-- mf_predict(model, pairs, user_id, item_id, ts := NULL, clip := true)
+--
+-- The predicted rating of each pair of a user and an item. Plain SQL; needs no Python.
+--
+--   from mf_predict(films, wishes, user_id, movie_id);
+--
+-- Returns one row for each row of pairs, in no certain order, with all its columns and
+--   prediction FLOAT           mu + b_u + b_i + <p_u, q_i> (Koren, Bell and Volinsky 2009,
+--                              equation 5); terms the model does not have count as zero
+--   prediction_source VARCHAR  the terms that were used: 'model' (user and item), 'user_bias' (the
+--                              item is unknown), 'item_bias' (the user is), 'global' (mu alone)
+--
+-- model             a relation made by mf_fit
+-- pairs             a table, view or CTE; it may not have columns named as the two above
+-- user_id, item_id  expressions over the columns of pairs; NULL is an unknown id
+-- ts                the time to predict for, an expression too; a model without time terms predicts
+--                   the same at any time
+-- clip              keep predictions of an explicit model within the ratings seen in training
+
 create or replace macro mf_predict(
     model, pairs, user_id, item_id, ts := NULL, clip := true
 ) as table

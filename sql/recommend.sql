@@ -1,3 +1,31 @@
+-- mf_recommend(model, user_id := NULL, k := 10, exclude_seen := true, min_ratings := 1)
+--
+-- The k best items of one user, or of every user of a model. Plain SQL; needs no Python.
+--
+--   from mf_recommend(films, 196);
+--   create view top10 as from mf_recommend(films);         -- select * from top10 where user_id = 196
+--
+-- Returns a row for each user and rank, ordered by both:
+--   user_id, item_id  the ids as they were trained on
+--   score FLOAT       mu + b_u + b_i + <p_u, q_i>, not clipped to the rating range (Koren, Bell and
+--                     Volinsky 2009, equation 5); terms the model does not have count as zero.
+--                     In the popular list: the item's number of training ratings
+--   rank BIGINT       1 to k without gaps
+--   source VARCHAR    'model', or 'popular' where the list is the popular one (mf_popular)
+--
+-- model         a relation made by mf_fit, also a filtered one: only its items are recommended
+-- user_id       a user, or NULL for all users of the model
+-- k             the length of a list, 1 to 100000; shorter where no more items are left
+-- exclude_seen  leave out what the user rated in training
+-- min_ratings   a user with fewer training ratings gets the popular list
+--
+-- Items of equal score, or equally popular, are ordered by item_id. A user that the model does not
+-- know, or for whom it has no terms (algorithm 'popularity'), gets the popular list. A user who has
+-- seen everything gets no rows.
+--
+-- The candidates of a user are its best k + n_seen items, of which the seen ones are then dropped:
+-- looking up every pair would cost more than scoring it.
+
 create or replace macro mf_recommend(
     model, user_id := NULL, k := 10, exclude_seen := true, min_ratings := 1
 ) as table
@@ -63,9 +91,9 @@ from (
                 order by i.ratings desc, i.place) as candidates
         from items i
     ),
-    lists as not materialized (
+    best as not materialized (
         select
-            u.user_id, 'model' as source, any_value(h.k) as k, any_value(u.seen) as seen,
+            u.user_id,
             max(
                 struct_pack(
                     score := (h.mu + coalesce(u.bias, 0) + coalesce(i.bias, 0)
@@ -74,19 +102,23 @@ from (
                     code := i.code
                 ),
                 h.k + len(u.seen)
-            ) as candidates
+            ) as candidates,
+            any_value(u.seen) filter (where i.place = 1) as seen
         from head h, users u, items i
         where u.personal
         group by u.user_id
+    ),
+    lists as not materialized (
+        select b.user_id, 'model' as source, b.seen, b.candidates from best b
         union all
-        select s.user_id, 'popular', h.k, s.seen, p.candidates[:h.k + len(s.seen)]
+        select s.user_id, 'popular', s.seen, p.candidates[:h.k + len(s.seen)]
         from head h, strangers s, popular p
     ),
     picks as not materialized (
         select
             l.user_id, l.source,
-            list_filter(l.candidates, lambda c: not list_contains(l.seen, c.code))[:l.k] as items
-        from lists l
+            list_filter(l.candidates, lambda c: not list_contains(l.seen, c.code))[:h.k] as items
+        from head h, lists l
     ),
     ranked as not materialized (
         select
@@ -100,6 +132,17 @@ from (
     order by 1, 4
 );
 comment on macro table mf_recommend is 'The k best items of one user or of all users of a model';
+
+-- mf_popular(model, k := 10)
+--
+-- The items with the most training ratings, best first: what mf_recommend gives to users without a
+-- history. Plain SQL; needs no Python.
+--
+-- Returns item_id, score BIGINT (training ratings of the item), rank BIGINT (from 1, without gaps).
+-- Items of equal score are ordered by item_id.
+--
+-- model  a relation made by mf_fit
+-- k      the length of the list, at least 1
 
 create or replace macro mf_popular(model, k := 10) as table
 from (

@@ -1,3 +1,29 @@
+-- mf_split(source, user_id, item_id, ts := NULL, method := 'random', fraction := 0.2, seed := 42,
+--          n := 1)
+--
+-- Marks each row of a source as training or test data. Plain SQL; needs no Python.
+--
+--   create table parts as from mf_split(ratings, user_id, movie_id);
+--   create table films as with train as (from parts where split = 'train') from mf_fit(train, ...);
+--
+-- Returns the rows of source, in no certain order, with all columns and split, 'train' or 'test'.
+--
+-- source            a table, view or CTE; it may not have a column named split
+-- user_id, item_id  expressions over the columns of source, never NULL
+-- ts                the time of a row, for the methods 'time' and 'last'; an expression, never NULL
+-- method            how the test rows are chosen:
+--   'random'  by a hash of user, item and seed, about `fraction` of the pairs. All rows of a pair
+--             fall on the same side, whatever the order of rows and the number of threads, and a
+--             larger fraction extends the test rows of a smaller one. The hash depends on the
+--             values: an id of another type (1 and '1') may fall on the other side
+--   'time'    forward in time: the rows after a cut, at most `fraction` of all. Rows of the same
+--             time stay together, so no test row is as old as any training row
+--   'last'    the last n rows of each user; of rows of the same time, those of greater item_id are
+--             the later ones. A user with n rows or fewer has no training rows
+-- fraction          share of the test rows, between 0 and 1
+-- seed              another seed is another random split
+-- n                 test rows of each user, for the method 'last'
+
 create or replace macro mf_split(
     source, user_id, item_id, ts := NULL, method := 'random', fraction := 0.2, seed := 42, n := 1
 ) as table
@@ -56,9 +82,8 @@ from (
         select
             s.*,
             case method
-                when 'random' then md5_number_lower(
-                    concat_ws(chr(31), s.mf__user, s.mf__item, seed)
-                ) < fraction * 18446744073709551616
+                when 'random'
+                    then hash(hash(seed::BIGINT, s.mf__user, s.mf__item)) < fraction * 2 ^ 64
                 when 'time' then s.mf__ts > h.cut
             end as mf__test
         from mf__source s, head h
