@@ -19,6 +19,17 @@ def array(column: pa.ChunkedArray) -> NDArray[Any]:
     return column.to_numpy()
 
 
+def elements(column: pa.ChunkedArray) -> NDArray[Any]:
+    """The elements of a column of lists, one after the other; none of a NULL list."""
+    parts = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def lengths(column: pa.ChunkedArray) -> pa.Array:
+    """The length of each list of a column."""
+    return pa.concat_arrays([chunk.value_lengths() for chunk in column.chunks]).cast(pa.int64())
+
+
 def scalar(column: pa.ChunkedArray) -> Any:
     """The first value of a column whose values are all the same."""
     return column[0].as_py()

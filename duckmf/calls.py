@@ -12,7 +12,7 @@ from dataclasses import asdict
 
 import pyarrow as pa
 
-from duckmf.arrow import array, row, rows_of, scalar
+from duckmf.arrow import array, elements, lengths, row, rows_of, scalar
 from duckmf.errors import DuckMFError
 from duckmf.run import Run
 from duckmf.runs import Runs
@@ -48,11 +48,11 @@ class Calls:
         except DuckMFError as error:
             return row(BEGUN, error=str(error))
 
-    def gather(self, run: Column, *columns: Column) -> Column:
-        """Take in a batch of (user, item, rating, held out, time)."""
+    def gather(self, run: Column, *columns: Column) -> pa.Array:
+        """Take in lists of (user, item, rating, held out, time); returns how long each is."""
         with self.runs.use(scalar(run)) as training:
-            training.gather(*map(array, columns))
-        return run
+            training.gather(*map(elements, columns))
+        return lengths(columns[0])
 
     def start(self, run: Column, *counts: Column) -> pa.Array:
         """All rows are in: get ready for the first epoch."""

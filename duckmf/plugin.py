@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from duckmf import sqlfiles
+from duckmf import interrupts, sqlfiles
 from duckmf.udfs import SIGNATURES, Udfs
 
 STORAGE_VERSION = "v1.4.0"  # what every supported DuckDB, and the current shells and tools, can read
@@ -43,6 +43,7 @@ def load(con: duckdb.DuckDBPyConnection) -> None:
                 side_effects=True,
             )
     _loaded.add(con)
+    interrupts.listen()
     con.execute(sqlfiles.temporary())
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from duckmf.errors import DataError
 from duckmf.kernels import sparse
+from duckmf.threads import Workers
 
 @dataclass(frozen=True)
 class Rows:
@@ -31,9 +32,9 @@ class Rows:
         """The row of each entry."""
         return np.repeat(np.arange(len(self), dtype=np.int32), self.counts)
 
-    def transposed(self, n_columns: int) -> Rows:
-        """The same matrix by its columns; cells of a column come out in the order of the rows."""
-        return by_rows(self.indices, self.row_numbers(), self.values, n_columns)
+    def transposed(self, n_columns: int, workers: Workers) -> Rows:
+        """The same matrix by its columns; the cells of a column come in the order of the rows."""
+        return by_rows(self.indices, self.row_numbers(), self.values, n_columns, workers)
 
 
 @dataclass(frozen=True)
@@ -66,38 +67,61 @@ class Triples:
 
 
 def by_rows(
-    rows: NDArray[np.int32], columns: NDArray[np.int32], values: NDArray[np.float32], n_rows: int
+    rows: NDArray[np.int32],
+    columns: NDArray[np.int32],
+    values: NDArray[np.float32],
+    n_rows: int,
+    workers: Workers,
 ) -> Rows:
-    """Sort cells by their row alone: the cells of a row keep their order."""
-    indptr = np.zeros(n_rows + 1, np.int64)
-    np.cumsum(np.bincount(rows, minlength=n_rows), out=indptr[1:])
-    out_columns, out_values = np.empty_like(columns), np.empty_like(values)
-    sparse.scatter(rows, columns, values, indptr[:-1].copy(), out_columns, out_values)
-    return Rows(indptr, out_columns, out_values)
+    """Sort cells by their row alone: the cells of a row keep their order.
+
+    A counting sort: every thread counts its share of the cells, then puts them where the shares
+    before it and the rows before theirs leave off.
+    """
+    cuts = np.linspace(0, len(rows), workers.threads + 1).astype(np.int64)
+    shares = [slice(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    counts = np.zeros((len(shares), n_rows), np.int64)
+    workers.map(sparse.count, [(rows[s], counts[n]) for n, s in enumerate(shares)])
+    indptr = np.append(0, np.cumsum(counts.sum(axis=0)))
+    places = indptr[:-1] + np.cumsum(counts, axis=0) - counts
+    out = Rows(indptr, np.empty_like(columns), np.empty_like(values))
+    workers.map(
+        sparse.scatter,
+        [
+            (rows[s], columns[s], values[s], places[n], out.indices, out.values)
+            for n, s in enumerate(shares)
+        ],
+    )
+    return out
 
 
-def canonical(triples: Triples, n_users: int, n_items: int, duplicates: str) -> tuple[Rows, int]:
-    """One matrix by user whatever the order of the rows, and how many rows were merged into others.
+def canonical(
+    triples: Triples, n_users: int, n_items: int, duplicates: str, workers: Workers
+) -> tuple[Ratings, int]:
+    """One matrix whatever the order of the rows, and how many rows were merged into others.
 
-    Two counting scatters, by item and then by user, leave each user's items sorted.
+    Sorting by user, by item and by user again leaves the cells of each row sorted.
 
     Raises:
         DataError: a user rated an item twice and `duplicates` is 'error'.
     """
     if duplicates == "last" and triples.times is not None:
         triples = triples.select(np.lexsort((triples.values, triples.times)))
-    by_item = by_rows(triples.items, triples.users, triples.values, n_items)
-    by_user = by_item.transposed(n_users)
+    arrived = by_rows(triples.users, triples.items, triples.values, n_users, workers)
+    by_item = arrived.transposed(n_items, workers)
+    del arrived
+    by_user = by_item.transposed(n_users, workers)
     first = _first_of_cell(by_user)
     repeats = len(first) - int(np.count_nonzero(first))
     if repeats == 0:
-        return by_user, 0
+        return Ratings(by_user, by_item), 0
     if duplicates == "error":
         raise DataError(
             f"mf_fit: {repeats:,} of {len(first):,} rows repeat a user and item; "
             "remove them, or say what they mean with duplicates := 'mean', 'sum', 'last' or 'max'."
         )
-    return _merged(by_user, first, duplicates), repeats
+    merged = _merged(by_user, first, duplicates)
+    return Ratings(merged, merged.transposed(n_items, workers)), repeats
 
 
 def _first_of_cell(rows: Rows) -> NDArray[np.bool_]:

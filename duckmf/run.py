@@ -18,7 +18,7 @@ from duckmf.arrow import row_indices
 from duckmf.errors import DataError, OptionError
 from duckmf.options import Options
 from duckmf.progress import Progress
-from duckmf.ratings import Ratings, Rows, Triples, canonical, held_out_share
+from duckmf.ratings import Rows, Triples, canonical, held_out_share
 from duckmf.threads import Workers
 from duckmf.training import Epoch, Training
 
@@ -36,14 +36,15 @@ class Run:
         """
         self.connection, self.query = request["connection"], request["query"]
         self.lock = threading.Lock()
-        self.deadline = float("inf")
+        self.deadline = float("inf")  # of the next call; infinite while one is under way
+        self.interrupted = False
         self._counts = counts = request["counts"]
-        self._has_rating = counts["rating_type"] != '"NULL"'
-        self._has_times = counts["ts_type"] != '"NULL"'
+        self._has_rating = counts["has_rating"]
+        self._has_times = counts["has_ts"]
         self.name = request["algorithm"] or "als"
         self._algorithm = algorithms.find(self.name)
         self.options = self._algorithm.Options.parse(request["options"], self.name)
-        self._has_validation = counts["validation_type"] != '"NULL"'
+        self._has_validation = counts["has_validation"]
         check_request(self.options, self._has_validation, self._has_times)
         check_source(counts, self.name, self._has_rating, self._has_times)
         self._began = time.perf_counter()
@@ -70,10 +71,10 @@ class Run:
         users: NDArray[np.int32],
         items: NDArray[np.int32],
         values: NDArray[np.float32],
-        held_out: NDArray[np.int8],
+        held_out: NDArray[np.bool_],
         times: NDArray[np.float64],
     ) -> None:
-        """Take a batch of rows in, in any order."""
+        """Take a batch of rows in, in any order; columns that were not asked for may be empty."""
         here = slice(self._gathered, self._gathered + len(users))
         self._gathered = here.stop
         self._triples.users[here] = users
@@ -104,14 +105,14 @@ class Run:
         self._times = (float(triples.times.min()), float(triples.times.max())) if (
             triples.times is not None and len(triples.times)
         ) else None
-        duplicates = self.options.duplicates
-        by_user, merged = canonical(triples, n_users, n_items, duplicates)
-        self.held_out, merged_out = None, 0
+        shape = (n_users, n_items, self.options.duplicates, self._workers)
+        self.ratings, self.merged = canonical(triples, *shape)
+        self.held_out = None
         if held_out is not None:
-            self.held_out, merged_out = canonical(held_out, n_users, n_items, duplicates)
-        self.merged = merged + merged_out
+            held_out_ratings, merged = canonical(held_out, *shape)
+            self.held_out = held_out_ratings.by_user
+            self.merged += merged
         del self._triples, triples, held_out
-        self.ratings = Ratings(by_user, by_user.transposed(n_items))
         algorithm = self._algorithm(self.ratings, self.options, self._workers)
         self.training = Training(algorithm, self.held_out, self._workers)
         self._read_seconds = time.perf_counter() - self._began

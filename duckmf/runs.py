@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from duckmf import interrupts
 from duckmf.errors import TrainingError
 from duckmf.run import Run
 
@@ -16,36 +17,41 @@ from duckmf.run import Run
 BETWEEN_EPOCHS_SECONDS = 10.0
 BETWEEN_PHASES_SECONDS = 600.0
 
+GIVEN_UP = (
+    "mf_fit: this training was given up: it was interrupted, or its statement did not go on for "
+    f"{BETWEEN_PHASES_SECONDS:.0f} seconds. Nothing was written; run the statement again."
+)
+
 
 class Runs:
     """The runs of one database instance.
 
-    A run leaves when it finishes, when one of its calls fails, when its connection begins another
-    statement, or when nothing has called it for longer than a living statement would take.
+    A run leaves when it finishes, when one of its calls fails, when it is interrupted, when its
+    connection begins another statement, or when nothing has called it for longer than a statement
+    that goes on would take.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._runs: dict[int, Run] = {}
         self._numbers = itertools.count(1)
-        self._watch: threading.Timer | None = None
+        self._watch: threading.Thread | None = None
 
     def __len__(self) -> int:
         return len(self._runs)
 
     def add(self, run: Run) -> int:
         """Take a run in and number it; runs of the connection's earlier statements are over."""
+        for number, other in list(self._runs.items()):
+            if other.connection == run.connection and other.query != run.query:
+                self.forget(number)
         with self._lock:
             number = next(self._numbers)
-            over = [
-                n
-                for n, old in self._runs.items()
-                if old.connection == run.connection and old.query != run.query
-            ]
             self._runs[number] = run
-        for n in over:
-            self.forget(n)
-        self._watch_over()
+            if self._watch is None:
+                interrupts.forget()
+                self._watch = threading.Thread(target=self._watch_over, daemon=True)
+                self._watch.start()
         return number
 
     @contextmanager
@@ -57,19 +63,22 @@ class Runs:
         """
         run = self._runs.get(number)
         if run is None:
-            raise TrainingError(
-                "mf_fit: this training was given up because its statement did not go on "
-                f"for {BETWEEN_PHASES_SECONDS:.0f} seconds. Run the statement again."
-            )
+            raise TrainingError(GIVEN_UP)
         try:
             with run.lock:
                 run.deadline = float("inf")
                 yield run
+                between_epochs = run.between_epochs
+                if run.interrupted:
+                    raise TrainingError(GIVEN_UP)
+                rest = BETWEEN_EPOCHS_SECONDS if between_epochs else BETWEEN_PHASES_SECONDS
+                run.deadline = time.monotonic() + rest
+        except KeyboardInterrupt:
+            self.forget(number)
+            raise TrainingError(GIVEN_UP) from None
         except BaseException:
             self.forget(number)
             raise
-        rest = BETWEEN_EPOCHS_SECONDS if run.between_epochs else BETWEEN_PHASES_SECONDS
-        run.deadline = time.monotonic() + rest
 
     def forget(self, number: int) -> None:
         """Let a run and its arrays go."""
@@ -79,14 +88,15 @@ class Runs:
             run.close()
 
     def _watch_over(self) -> None:
-        now = time.monotonic()
-        for number, run in list(self._runs.items()):
-            if run.deadline < now:
-                self.forget(number)
-        with self._lock:
-            if not self._runs:
-                self._watch = None
-            elif self._watch is None or self._watch is threading.current_thread():
-                self._watch = threading.Timer(BETWEEN_EPOCHS_SECONDS, self._watch_over)
-                self._watch.daemon = True
-                self._watch.start()
+        """Forget runs that are over, until there are none."""
+        while True:
+            interrupted = interrupts.wait(1.0)
+            for number, run in list(self._runs.items()):
+                run.interrupted |= interrupted
+                idle = run.deadline < float("inf")
+                if idle and (run.interrupted or run.deadline < time.monotonic()):
+                    self.forget(number)
+            with self._lock:
+                if not self._runs:
+                    self._watch = None
+                    return

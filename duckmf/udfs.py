@@ -22,7 +22,10 @@ USER = "STRUCT(ratings BIGINT, bias FLOAT, factors FLOAT[], seen INTEGER[])"
 # name: the types of its parameters, and of what it returns
 SIGNATURES: dict[str, tuple[list[str], str]] = {
     "mf__begin": (["VARCHAR"], "STRUCT(run BIGINT, error VARCHAR)"),
-    "mf__gather": (["BIGINT", "INTEGER", "INTEGER", "FLOAT", "TINYINT", "DOUBLE"], "BIGINT"),
+    "mf__gather": (
+        ["BIGINT", "INTEGER[]", "INTEGER[]", "FLOAT[]", "BOOLEAN[]", "DOUBLE[]"],
+        "BIGINT",
+    ),
     "mf__start": (["BIGINT", "BIGINT", "BIGINT", "BIGINT"], LOG),
     "mf__epoch": (["BIGINT"], LOG),
     "mf__user_rows": (["BIGINT", "INTEGER", "INTEGER"], USER),

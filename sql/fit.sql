@@ -60,10 +60,10 @@ with recursive
                 when typeof(ts) = 'TIMESTAMP WITH TIME ZONE' then epoch(try_cast(ts as timestamptz))
                 else coalesce(try_cast(ts as double), epoch(try_cast(ts as timestamp)), 'nan')
             end as t,
-            (validation is true)::tinyint as held_out,
-            typeof(rating) as rating_type,
-            typeof(ts) as ts_type,
-            typeof(validation) as validation_type
+            validation is true as held_out,
+            typeof(rating) <> '"NULL"' as has_rating,  -- false only for an argument left out
+            typeof(ts) <> '"NULL"' as has_ts,
+            typeof(validation) <> '"NULL"' as has_validation
         from query_table(source)
     ),
     mf__counts as materialized (
@@ -75,9 +75,9 @@ with recursive
             count(*) filter (where not isfinite(s.r)) as bad_ratings,
             count(*) - count(s.t) as null_times,
             count(*) filter (where not isfinite(s.t)) as bad_times,
-            any_value(s.rating_type) as rating_type,
-            any_value(s.ts_type) as ts_type,
-            any_value(s.validation_type) as validation_type
+            bool_or(s.has_rating) as has_rating,
+            bool_or(s.has_ts) as has_ts,
+            bool_or(s.has_validation) as has_validation
         from mf__source s
     ),
     mf__begun as materialized (
@@ -124,12 +124,25 @@ with recursive
         select d.id, (row_number() over (order by d.id) - 1)::integer as code
         from (select distinct s.i as id from mf__source s) d
     ),
-    mf__gathered as materialized (
-        select g.run, count(mf__gather(g.run, u.code, i.code, s.r, s.held_out, s.t)) as n_rows
-        from mf__run g
-        cross join mf__source s
+    -- the rows in a few long lists: a Python call for each vector of rows would cost more than training
+    mf__batches as (
+        select
+            list(u.code) as users,
+            list(i.code) as items,
+            list(s.r) filter (where s.has_rating) as ratings,
+            list(s.held_out) filter (where s.has_validation) as held_out,
+            list(s.t) filter (where s.has_ts) as times
+        from mf__source s
         join mf__users u on u.id = s.u
         join mf__items i on i.id = s.i
+        group by u.code >> 12
+    ),
+    mf__gathered as materialized (
+        select
+            g.run,
+            sum(mf__gather(g.run, b.users, b.items, b.ratings, b.held_out, b.times))::bigint
+                as n_rows
+        from mf__run g cross join mf__batches b
         group by g.run
     ),
     mf__training(run, epoch, log) as (

@@ -29,12 +29,13 @@ from duckmf.kernels.tiles import (
     add_border,
     add_product,
     copy_line,
+    prefetch_line,
     invert_factor,
     set_product,
 )
 
 # Ratings gathered at a time.
-BATCH = 64
+BATCH = 48
 # The share of A's trace below which a ridge is lost to the rounding of float32.
 RIDGE_FLOOR = 5e-7
 # Where the search for nonnegative factors ends.
@@ -80,6 +81,10 @@ def normal_equations(start, stop, indices, values, scratch, other, other_bias, n
             scratch[targets + 2 * t + 1] = target
             for i in range(n_tiles):
                 copy_line(scratch, (i * BATCH + t) * TILE, other, (code * n_tiles + i) * TILE)
+        for t in range(first+BATCH, min(first+BATCH+n,len(indices))):
+            code = indices[t]
+            for i in range(n_tiles):
+                prefetch_line(other, (code * n_tiles + i) * TILE)
         for i in range(n_tiles):
             panel = i * BATCH * TILE
             add_border(scratch, border + 2 * TILE * i, targets, panel, n)

@@ -1,17 +1,24 @@
-"""Sparse matrices: the counting scatter that sorts cells by row."""
+"""Sparse matrices: the two halves of a counting sort of cells by row."""
 
 from duckmf.kernels.jit import kernel
 
 
 @kernel
-def scatter(rows, columns, values, begin, out_columns, out_values):
-    """Put cell e at the next free place of its row: one counting sort, O(cells).
+def count(rows, counts):
+    """Add the number of cells of each row to counts (n_rows,) int64; rows: (n,) int32."""
+    for e in range(len(rows)):
+        counts[rows[e]] += 1
 
-    rows, columns: (n,) int32; values: (n,) float32; begin: (n_rows,) int64, each row's first place,
-    moved on as it fills. Cells of a row keep their order.
+
+@kernel
+def scatter(rows, columns, values, places, out_columns, out_values):
+    """Put each cell at the next place of its row; the cells of a row keep their order.
+
+    rows, columns: (n,) int32; values: (n,) float32; places: (n_rows,) int64, each row's next place,
+    moved on as it fills.
     """
     for e in range(len(rows)):
-        place = begin[rows[e]]
-        begin[rows[e]] = place + 1
+        place = places[rows[e]]
+        places[rows[e]] = place + 1
         out_columns[place] = columns[e]
         out_values[place] = values[e]

@@ -14,6 +14,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 TILE = 16
+import os
+LOC=int(os.environ.get('LOC','3'))
 AREA = TILE * TILE
 # Lines of a product that are summed at a time: as many as the vector registers hold.
 STRIP = 16 if binding.get_host_cpu_features().get("avx512f") else 4
@@ -228,3 +230,28 @@ def _invert_tile(typing, scratch, at):
         return builder.icmp_unsigned("==", bits, ir.IntType(TILE)(2**TILE - 1))
 
     return types.boolean(scratch, types.intp), generate
+
+
+def prefetch_line(source, start):
+    """Ask for the 16 floats of the flat `source` that will be needed soon."""
+
+
+@overload(prefetch_line)
+def _prefetch_line(source, start):
+    def compiled(source, start):
+        _prefetch(source, start)
+
+    return compiled
+
+
+@intrinsic
+def _prefetch(typing, source, start):
+    def generate(context, builder, signature, arguments):
+        i32, byte = ir.IntType(32), ir.IntType(8).as_pointer()
+        place = _line(context, builder, signature, arguments, 0, arguments[1])
+        prefetch = ir.FunctionType(ir.VoidType(), [byte, i32, i32, i32])
+        prefetch = cgutils.get_or_insert_function(builder.module, prefetch, "llvm.prefetch.p0")
+        builder.call(prefetch, [builder.bitcast(place, byte), i32(0), i32(LOC), i32(1)])
+        return context.get_dummy_value()
+
+    return types.void(source, types.intp), generate
