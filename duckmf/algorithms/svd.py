@@ -1,12 +1,23 @@
 """Funk SVD: matrix factorization with biases, by stochastic gradient descent.
 
-Model:      r(u, i) = mu + b_u + b_i + <p_u, q_i>
-Objective:  the sum over all ratings of
-            e^2 + reg (b_u^2 + b_i^2 + |p_u|^2 + |q_i|^2),  e = (r_ui - r(u, i)) / sigma
-Update:     p_u += lr (e q_i - reg p_u) for one rating after the other, q_i, b_u, b_i alike
+Model:      r(u, i) = mu + b_u + b_i + <p_u, q_i>, mu the mean rating
+Objective:  sum over all ratings of (r_ui - r(u, i))^2
+            + sum_u n_u^nu (sigma lambda_u |p_u|^2 + lambda_b b_u^2)
+            + sum_i n_i^nu (sigma lambda_i |q_i|^2 + lambda_b b_i^2)
+Update:     for one rating after the other, with r, r(u, i) and the biases in units of sigma and
+            P and Q in units of its root, e the error, lr_u and lr_i the steps of the two rows,
+            b_u += lr_u (e - lambda_b n_u^(nu - 1) b_u)
+            p_u += lr_u (e q_i - lambda_u n_u^(nu - 1) p_u), and the item alike
+Step:       in epoch t of T, lr_u = learning_rate (1 - decay (t - 1) / T) / (1 + n_u / 100)^(1/4)
 
-Source: Funk 2006, "Netflix update: try this at home"; Koren, Bell and Volinsky 2009, "Matrix
-factorization techniques for recommender systems".
+n_u and n_i are counts of ratings, nu the option `regularization_scaling`: with 1 every rating
+brings the penalty lambda. sigma is the standard deviation of the ratings, so that steps and lambdas
+mean the same on any scale: ratings times c give biases and predictions times c. Rows of many
+ratings take smaller steps, as AdaGrad would give them, at no cost of their own.
+
+Sources: Funk 2006, "Netflix update: try this at home"; Koren, Bell and Volinsky 2009, "Matrix
+factorization techniques for recommender systems"; Chin, Zhuang, Juan and Lin 2015, "A learning-rate
+schedule for stochastic gradient methods to matrix factorization", on steps that differ by row.
 """
 
 from __future__ import annotations
@@ -15,6 +26,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from duckmf.blocks import lay_out
 from duckmf.errors import TrainingError
@@ -24,82 +36,137 @@ from duckmf.options import Options, option
 from duckmf.ratings import Ratings
 from duckmf.threads import Workers
 
+# The step of a row of n ratings is divided by (1 + n / OFTEN) ** OFTEN_POWER.
+OFTEN = 100
+OFTEN_POWER = 0.25
+
+# The initial <p, q> have a standard deviation of INITIAL_SCALE ** 2, for any number of factors.
+INITIAL_SCALE = 0.1
+
 
 @dataclass(frozen=True, kw_only=True)
 class SvdOptions(Options):
     """The options of `algorithm := 'svd'`."""
 
     n_factors: int = option(32, "factors of each user and item", low=1, high=1024)
-    epochs: int = option(30, "passes over the ratings", low=1, high=10_000)
-    learning_rate: float = option(0.01, "size of a step in the first epoch", low=1e-9, high=10.0)
+    epochs: int = option(20, "passes over the ratings", low=1, high=10_000)
+    learning_rate: float = option(0.1, "step size, for ratings of deviation 1", low=1e-9, high=1e3)
     learning_rate_decay: float = option(
-        0.95, "what an epoch's step is multiplied by for the next", low=1e-3, high=1.0
+        1.0, "share of the step that is gone by the end, evenly over the epochs", low=0.0, high=1.0
     )
-    regularization: float = option(0.05, "L2 penalty for each rating", low=0.0)
+    regularization: float = option(0.8, "lambda, the L2 penalty", low=0.0)
     user_regularization: float | None = option(None, "of P; else regularization", low=0.0)
     item_regularization: float | None = option(None, "of Q; else regularization", low=0.0)
     bias_regularization: float | None = option(None, "of biases; else regularization", low=0.0)
+    regularization_scaling: float = option(
+        0.5, "nu: a row of n ratings is penalized with lambda * n^nu", low=0.0, high=2.0
+    )
 
 
 class Svd:
-    """One training of `algorithm := 'svd'`."""
+    """A Funk SVD in training; rows are in the order of `Blocks`, numbers in units of sigma."""
 
     Options = SvdOptions
 
     def __init__(self, ratings: Ratings, options: SvdOptions, workers: Workers) -> None:
         self.options = options
-        self.workers = workers
-        self.mu, self.sigma = _moments(ratings.by_user.values)
-        self.blocks = lay_out(ratings, options.n_factors, options.seed, workers)
-        self.blocks.values[:] -= np.float32(self.mu)
-        self.blocks.values[:] /= np.float32(self.sigma)
+        self._workers = workers
+        self._blocks = blocks = lay_out(ratings, options.n_factors, options.seed, workers)
+        self._mu, self._sigma = standardize(blocks.values)
+        self._user_counts = ratings.by_user.counts[blocks.users.order]
+        self._item_counts = ratings.by_item.counts[blocks.items.order]
+        self._bu = np.zeros(len(self._user_counts), np.float32)
+        self._bi = np.zeros(len(self._item_counts), np.float32)
         rng = np.random.default_rng(options.seed)
-        n_users, n_items = len(ratings.by_user), len(ratings.by_item)
-        self.P = self._draw(rng, n_users)
-        self.Q = self._draw(rng, n_items)
-        self.user_bias = np.zeros(n_users, np.float32)
-        self.item_bias = np.zeros(n_items, np.float32)
+        self._P = initial(self._user_counts, options.n_factors, rng)
+        self._Q = initial(self._item_counts, options.n_factors, rng)
+
+    @property
+    def epochs(self) -> int:
+        """How many passes it may take."""
+        return self.options.epochs
 
     def epoch(self, number: int) -> float:
-        """Visit each rating once; the RMSE, each error taken just before its step.
+        """Visit every rating once; the loss takes each error just before its step.
 
         Raises:
-            TrainingError: the factors grew beyond all bounds.
+            TrainingError: the steps were too large, and the numbers left all bounds.
         """
-        blocks = self.blocks
-        arrays = (blocks.user_positions, blocks.item_positions, blocks.values)
-        model = (self.user_bias, self.item_bias, self.P, self.Q)
-        rates = self._rates(number)
+        blocks = self._blocks
+        ratings = (blocks.user_rows, blocks.item_rows, blocks.values)
+        model = (self._bu, self._bi, self._P, self._Q)
+        paces = self._paces(number)
+
+        def descend_block(begin: int, end: int) -> float:
+            return float(descend(*ratings, *model, *paces, begin, end))
+
         losses = []
-        for stratum in np.random.default_rng([self.options.seed, number]).permutation(blocks.n_blocks):
-            losses += self.workers.map(
-                lambda begin, end: descend(*arrays, *model, begin, end, *rates),
-                blocks.stratum(int(stratum)),
+        rng = np.random.default_rng((self.options.seed, number))
+        for stratum in rng.permutation(blocks.n_strata):
+            losses += self._workers.map(descend_block, blocks.stratum(int(stratum)))
+        loss = self._sigma * math.sqrt(math.fsum(losses) / len(blocks.values))
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"mf_fit: svd diverged in epoch {number}; "
+                f"learning_rate is {self.options.learning_rate}, lower it."
             )
-        rmse = self.sigma * math.sqrt(math.fsum(losses) / len(blocks.values))
-        if not math.isfinite(rmse):
-            raise TrainingError(f"mf_fit: svd diverged in epoch {number}; lower learning_rate.")
-        return rmse
+        return loss
 
     def factors(self) -> Factors:
-        scale = np.float32(self.sigma)
-        root = np.float32(math.sqrt(self.sigma))
-        users, items = self.blocks.users.position, self.blocks.items.position
+        """The numbers as they stand, by code, on the scale of the ratings."""
+        users, items = self._blocks.users.position, self._blocks.items.position
+        scale, root = np.float32(self._sigma), np.float32(math.sqrt(self._sigma))
         return Factors(
-            self.mu, scale * self.user_bias[users], scale * self.item_bias[items],
-            root * self.P[users], root * self.Q[items])
+            self._mu,
+            scale * self._bu[users],
+            scale * self._bi[items],
+            root * self._P[users],
+            root * self._Q[items],
+        )
 
-    def _draw(self, rng, n_rows):
-        shape = (n_rows, self.options.n_factors)
-        return rng.standard_normal(shape, np.float32) * np.float32(0.1)
+    def _paces(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        options = self.options
+        gone = options.learning_rate_decay * (number - 1) / options.epochs
+        lr = options.learning_rate * (1 - gone)
+        lambdas = [
+            options.regularization if own is None else own
+            for own in (
+                options.user_regularization,
+                options.item_regularization,
+                options.bias_regularization,
+            )
+        ]
+        nu = options.regularization_scaling
+        return (
+            pace(self._user_counts, lr, lambdas[0], lambdas[2], nu),
+            pace(self._item_counts, lr, lambdas[1], lambdas[2], nu),
+        )
 
-    def _rates(self, number: int) -> tuple[np.float32, ...]:
-        o = self.options
-        regs = (o.user_regularization, o.item_regularization, o.bias_regularization, o.bias_regularization)
-        lr = o.learning_rate * o.learning_rate_decay ** (number - 1)
-        return tuple(np.float32(v) for v in (lr, *(o.regularization if r is None else r for r in regs)))
+
+def standardize(values: NDArray[np.float32]) -> tuple[float, float]:
+    """Take the mean from the values and divide them by their deviation, in place; return both."""
+    mu = float(np.mean(values, dtype=np.float64))
+    values -= np.float32(mu)
+    sigma = math.sqrt(np.mean(np.square(values), dtype=np.float64)) or 1.0
+    values /= np.float32(sigma)
+    return mu, sigma
 
 
-def _moments(values):
-    mu = float(values.mean(dtype=np.float64))
-    return mu, float(values.std(dtype=np.float64)) or 1.0
+def initial(
+    counts: NDArray[np.int64], n_factors: int, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Normal factors; zero in a row without ratings, which no step will ever change."""
+    factors = rng.standard_normal((len(counts), n_factors), np.float32)
+    factors *= np.float32(INITIAL_SCALE * n_factors**-0.25)
+    factors[counts == 0] = 0
+    return factors
+
+
+def pace(
+    counts: NDArray[np.int64], lr: float, reg: float, reg_b: float, nu: float
+) -> NDArray[np.float32]:
+    """(lr, 1 - lr reg, 1 - lr reg_b) of each row; a penalty shrinks to zero, but not beyond."""
+    steps = lr / (1 + counts / OFTEN) ** OFTEN_POWER
+    weights = np.maximum(counts, 1) ** (nu - 1.0)
+    kept = [np.maximum(1 - steps * penalty * weights, 0) for penalty in (reg, reg_b)]
+    return np.stack((steps, *kept), axis=1).astype(np.float32)

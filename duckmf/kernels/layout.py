@@ -53,7 +53,7 @@ def scatter(
 
 @kernel
 def shuffle_cells(bounds, users, items, dealt, begin, end, seed):
-    """Shuffle the ratings inside each of the cells begin to end - 1 (Fisher and Yates).
+    """Shuffle the ratings inside each of the cells begin to end - 1, after Fisher and Yates.
 
     Cell c holds the entries bounds[c] to bounds[c + 1] - 1. Chance comes from a linear congruential
     generator modulo 2^32 (Numerical Recipes, 3rd edition, section 7.1) that starts anew in each
