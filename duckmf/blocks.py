@@ -23,7 +23,7 @@ from duckmf.ratings import Ratings
 from duckmf.threads import Workers
 
 BLOCK_RATINGS = 1 << 14  # fewer ratings in a block are not worth being handed to a thread
-MOST_BLOCKS = 32  # of one side, and so the most threads that can be busy
+MOST_BLOCKS = 16  # of one side: no more threads can be busy, and each one reads all rows anew
 MOST_CELLS = 64  # of one side of a block
 CELL_BYTES = 1 << 18  # factors of one side of a cell: both take half of an L2 cache of 1 MiB
 

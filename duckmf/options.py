@@ -85,17 +85,18 @@ def _checked(f: Field[Any], declared: Any, value: Any) -> Any:
         valid = _is_number(value)
     else:
         valid = isinstance(value, kind)
-    if not valid:
+    if not valid or not _in_range(f, kind(value)):
         raise OptionError(f"mf_fit: {f.name} is {value!r}; give {_expected(f, kind)}.")
-    value = kind(value)
+    return kind(value)
+
+
+def _in_range(f: Field[Any], value: Any) -> bool:
     low, high, choices = (f.metadata[key] for key in ("low", "high", "choices"))
-    if (
-        (low is not None and value < low)
-        or (high is not None and value > high)
-        or (choices is not None and value not in choices)
-    ):
-        raise OptionError(f"mf_fit: {f.name} is {value!r}; give {_expected(f, kind)}.")
-    return value
+    return (
+        (low is None or value >= low)
+        and (high is None or value <= high)
+        and (choices is None or value in choices)
+    )
 
 
 def _members(declared: Any) -> tuple[Any, ...]:

@@ -16,7 +16,7 @@ from duckmf.udfs import SIGNATURES, Udfs
 STORAGE_VERSION = "v1.4.0"  # what every supported DuckDB, and the current shells and tools, can read
 
 # DuckDB may call a function after its connection is gone: what is registered stays for good.
-_registered: list[Any] = []
+_registered: list[Udfs] = []
 _loaded: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
 
 
@@ -30,12 +30,11 @@ def load(con: duckdb.DuckDBPyConnection) -> None:
     known = con.execute("select distinct function_name from duckdb_functions()").fetchall()
     if ("mf__begin",) not in known:
         udfs = Udfs()
-        functions = {name: udfs.function(name) for name in SIGNATURES}
-        _registered.append(functions)
+        _registered.append(udfs)
         for name, (parameters, returns) in SIGNATURES.items():
             con.create_function(
                 name,
-                functions[name],
+                udfs.functions[name],
                 parameters,
                 returns,
                 type="arrow",

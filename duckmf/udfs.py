@@ -38,18 +38,18 @@ class Udfs:
     """The functions of one database instance, and with them its training runs."""
 
     def __init__(self) -> None:
-        self._calls: Calls | None = None
+        self.calls: Calls | None = None
+        self.functions = {name: self._function(name) for name in SIGNATURES}
 
-    def function(self, name: str) -> Callable[..., Any]:
-        """A function by its SQL name, with as many parameters as its SQL types."""
-
+    def _function(self, name: str) -> Callable[..., Any]:
         def call(*columns: Any) -> Any:
-            if self._calls is None:
+            if self.calls is None:
                 from duckmf.calls import Calls
 
-                self._calls = Calls()
-            return getattr(self._calls, name.removeprefix("mf__"))(*columns)
+                self.calls = Calls()
+            return getattr(self.calls, name.removeprefix("mf__"))(*columns)
 
+        # DuckDB counts the parameters of the function against its SQL types
         n = len(SIGNATURES[name][0])
         parameters = [Parameter(f"column_{i}", Parameter.POSITIONAL_ONLY) for i in range(n)]
         call.__signature__ = Signature(parameters)  # type: ignore[attr-defined]

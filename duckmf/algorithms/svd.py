@@ -8,7 +8,7 @@ Update:     for one rating after the other, with r, r(u, i) and the biases in un
             P and Q in units of its root, e the error, lr_u and lr_i the steps of the two rows,
             b_u += lr_u (e - lambda_b n_u^(nu - 1) b_u)
             p_u += lr_u (e q_i - lambda_u n_u^(nu - 1) p_u), and the item alike
-Step:       in epoch t of T, lr_u = learning_rate (1 - decay (t - 1) / T) / (1 + n_u / 100)^(1/4)
+Step:       in epoch t of T, lr_u = learning_rate (1 - decay (t - 1) / T) / (1 + n_u / 100)^(1/2)
 
 n_u and n_i are counts of ratings, nu the option `regularization_scaling`: with 1 every rating
 brings the penalty lambda. sigma is the standard deviation of the ratings, so that steps and lambdas
@@ -36,12 +36,11 @@ from duckmf.options import Options, option
 from duckmf.ratings import Ratings
 from duckmf.threads import Workers
 
-# The step of a row of n ratings is divided by (1 + n / OFTEN) ** OFTEN_POWER.
+# The step of a row of n ratings is divided by the root of 1 + n / OFTEN.
 OFTEN = 100
-OFTEN_POWER = 0.25
 
 # The initial <p, q> have a standard deviation of INITIAL_SCALE ** 2, for any number of factors.
-INITIAL_SCALE = 0.1
+INITIAL_SCALE = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +49,11 @@ class SvdOptions(Options):
 
     n_factors: int = option(32, "factors of each user and item", low=1, high=1024)
     epochs: int = option(20, "passes over the ratings", low=1, high=10_000)
-    learning_rate: float = option(0.1, "step size, for ratings of deviation 1", low=1e-9, high=1e3)
+    learning_rate: float = option(0.15, "step size, for ratings of deviation 1", low=1e-9, high=1e3)
     learning_rate_decay: float = option(
         1.0, "share of the step that is gone by the end, evenly over the epochs", low=0.0, high=1.0
     )
-    regularization: float = option(0.8, "lambda, the L2 penalty", low=0.0)
+    regularization: float = option(1.0, "lambda, the L2 penalty", low=0.0)
     user_regularization: float | None = option(None, "of P; else regularization", low=0.0)
     item_regularization: float | None = option(None, "of Q; else regularization", low=0.0)
     bias_regularization: float | None = option(None, "of biases; else regularization", low=0.0)
@@ -166,7 +165,7 @@ def pace(
     counts: NDArray[np.int64], lr: float, reg: float, reg_b: float, nu: float
 ) -> NDArray[np.float32]:
     """(lr, 1 - lr reg, 1 - lr reg_b) of each row; a penalty shrinks to zero, but not beyond."""
-    steps = lr / (1 + counts / OFTEN) ** OFTEN_POWER
+    steps = lr / np.sqrt(1 + counts / OFTEN)
     weights = np.maximum(counts, 1) ** (nu - 1.0)
     kept = [np.maximum(1 - steps * penalty * weights, 0) for penalty in (reg, reg_b)]
     return np.stack((steps, *kept), axis=1).astype(np.float32)

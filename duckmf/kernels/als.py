@@ -35,7 +35,7 @@ from duckmf.kernels.tiles import (
 )
 
 # Ratings gathered at a time.
-BATCH = 48
+BATCH = 32
 # The share of A's trace below which a ridge is lost to the rounding of float32.
 RIDGE_FLOOR = 5e-7
 # Where the search for nonnegative factors ends.
@@ -72,6 +72,7 @@ def normal_equations(start, stop, indices, values, scratch, other, other_bias, n
     total, squares = 0.0, 0.0
     for first in range(start, stop, BATCH):
         n = min(BATCH, stop - first)
+        ahead = min(n, len(indices) - first - BATCH)
         for t in range(n):
             code = indices[first + t]
             target = values[first + t] - mu - other_bias[code]
@@ -79,18 +80,18 @@ def normal_equations(start, stop, indices, values, scratch, other, other_bias, n
             squares += target * target
             scratch[targets + 2 * t] = 1.0
             scratch[targets + 2 * t + 1] = target
-            for i in range(n_tiles):
-                copy_line(scratch, (i * BATCH + t) * TILE, other, (code * n_tiles + i) * TILE)
-        for t in range(first+BATCH, min(first+BATCH+n,len(indices))):
-            code = indices[t]
-            for i in range(n_tiles):
-                prefetch_line(other, (code * n_tiles + i) * TILE)
-        for i in range(n_tiles):
-            panel = i * BATCH * TILE
-            add_border(scratch, border + 2 * TILE * i, targets, panel, n)
-            for j in range(i, n_tiles):
+        for j in range(n_tiles):
+            panel = j * BATCH * TILE
+            for t in range(n):
+                code = indices[first + t]
+                copy_line(scratch, panel + t * TILE, other, (code * n_tiles + j) * TILE)
+            for t in range(ahead):
+                code = indices[first + BATCH + t]
+                prefetch_line(other, (code * n_tiles + j) * TILE)
+            add_border(scratch, border + 2 * TILE * j, targets, panel, n)
+            for i in range(j + 1):
                 at = matrix + (i * (n_tiles + 1) + j) * AREA
-                add_product(scratch, at, panel, j * BATCH * TILE, n, 1.0)
+                add_product(scratch, at, i * BATCH * TILE, panel, n, 1.0)
     return total, squares
 
 
