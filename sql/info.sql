@@ -6,8 +6,8 @@
 --
 -- mf_info: one row. What was trained (algorithm, feedback, n_factors, options), on what (ratings,
 --   mean_rating, rating_min, rating_max, held_out, duplicates_merged), how it went (epochs,
---   best_epoch, loss, train_loss, validation_loss, seconds, trained_at), what the relation holds now
---   (users, items) and what made it (format, versions). What an algorithm does not have is NULL.
+--   best_epoch, loss, train_loss, validation_loss, seconds, trained_at), what the relation holds
+--   now (users, items) and what made it (format, versions). What a model does not have is NULL.
 --
 -- mf_epochs: a row for each epoch, in order: epoch, train_loss, validation_loss (NULL where nothing
 --   was held out), seconds.
@@ -25,10 +25,11 @@
 
 create or replace macro mf_info(model) as table
 from (
-    with rows as not materialized (
+    with
+    rows as not materialized (
         from query_table(model)
         union all by name
-        select NULL::VARCHAR as kind, NULL as ratings, NULL as bias, NULL as info where false
+        select null::varchar as kind, null as ratings, null as bias, null as info where false
     ),
     head as not materialized (
         select
@@ -42,7 +43,7 @@ from (
                     then error('mf_info: this relation is not a model: it has '
                         || count(*) filter (where m.kind = 'model')
                         || ' rows of kind ''model'', not 1. Pass a table made by mf_fit.')
-                when any_value((m.info ->> 'format')::INTEGER) filter (where m.kind = 'model') > 1
+                when any_value((m.info ->> 'format')::integer) filter (where m.kind = 'model') > 1
                     then error('mf_info: this model has format '
                         || any_value(m.info ->> 'format') filter (where m.kind = 'model')
                         || ', made by a newer duckmf. Upgrade duckmf.')
@@ -53,20 +54,20 @@ from (
     select
         h.info ->> 'algorithm' as algorithm,
         h.info ->> 'feedback' as feedback,
-        (h.info ->> '$.options.n_factors')::INTEGER as n_factors,
+        (h.info ->> '$.options.n_factors')::integer as n_factors,
         h.users, h.items, h.ratings, h.mean_rating,
-        (h.info ->> 'rating_min')::FLOAT as rating_min,
-        (h.info ->> 'rating_max')::FLOAT as rating_max,
-        (h.info ->> 'epochs')::INTEGER as epochs,
-        (h.info ->> 'best_epoch')::INTEGER as best_epoch,
+        (h.info ->> 'rating_min')::float as rating_min,
+        (h.info ->> 'rating_max')::float as rating_max,
+        (h.info ->> 'epochs')::integer as epochs,
+        (h.info ->> 'best_epoch')::integer as best_epoch,
         h.info ->> 'loss' as loss,
-        (h.info ->> 'train_loss')::DOUBLE as train_loss,
-        (h.info ->> 'validation_loss')::DOUBLE as validation_loss,
-        (h.info ->> 'held_out')::BIGINT as held_out,
-        (h.info ->> 'duplicates_merged')::BIGINT as duplicates_merged,
-        (h.info ->> 'seconds')::DOUBLE as seconds,
-        (h.info ->> 'trained_at')::TIMESTAMP as trained_at,
-        (h.info ->> 'format')::INTEGER as format,
+        (h.info ->> 'train_loss')::double as train_loss,
+        (h.info ->> 'validation_loss')::double as validation_loss,
+        (h.info ->> 'held_out')::bigint as held_out,
+        (h.info ->> 'duplicates_merged')::bigint as duplicates_merged,
+        (h.info ->> 'seconds')::double as seconds,
+        (h.info ->> 'trained_at')::timestamp as trained_at,
+        (h.info ->> 'format')::integer as format,
         h.info -> 'options' as options,
         h.info -> 'versions' as versions
     from head h
@@ -81,9 +82,9 @@ from (
         from query_table(model)
         union all by name
         select
-            NULL::VARCHAR as kind, NULL as epoch,
-            NULL::STRUCT(train_loss DOUBLE, validation_loss DOUBLE, seconds DOUBLE) as metrics,
-            NULL as info
+            null::varchar as kind, null as epoch,
+            null::struct(train_loss double, validation_loss double, seconds double) as metrics,
+            null as info
         where false
     ),
     head as not materialized (
@@ -92,8 +93,9 @@ from (
                 when count(*) <> 1
                     then error('mf_epochs: this relation is not a model: it has ' || count(*)
                         || ' rows of kind ''model'', not 1. Pass a table made by mf_fit.')
-                when any_value(m.info ->> 'format')::INTEGER > 1
-                    then error('mf_epochs: this model has format ' || any_value(m.info ->> 'format')
+                when any_value(m.info ->> 'format')::integer > 1
+                    then error('mf_epochs: this model has format '
+                        || any_value(m.info ->> 'format')
                         || ', made by a newer duckmf. Upgrade duckmf.')
                 else true
             end as valid
@@ -105,7 +107,7 @@ from (
     from rows m, head h
     where h.valid and m.kind = 'epoch'
     union all
-    select NULL, NULL, NULL, NULL from head h where not h.valid
+    select null, null, null, null from head h where not h.valid
     order by 1
 );
 comment on macro table mf_epochs is 'The training and validation loss of each epoch';
@@ -117,8 +119,8 @@ from (
         from query_table(model)
         union all by name
         select
-            NULL::VARCHAR as kind, NULL as user_id, NULL as ratings, NULL as bias, NULL as factors,
-            NULL as info
+            null::varchar as kind, null as user_id, null as ratings, null as bias, null as factors,
+            null as info
         where false
     ),
     head as not materialized (
@@ -127,8 +129,9 @@ from (
                 when count(*) <> 1
                     then error('mf_user_factors: this relation is not a model: it has ' || count(*)
                         || ' rows of kind ''model'', not 1. Pass a table made by mf_fit.')
-                when any_value(m.info ->> 'format')::INTEGER > 1
-                    then error('mf_user_factors: this model has format ' || any_value(m.info ->> 'format')
+                when any_value(m.info ->> 'format')::integer > 1
+                    then error('mf_user_factors: this model has format '
+                        || any_value(m.info ->> 'format')
                         || ', made by a newer duckmf. Upgrade duckmf.')
                 else true
             end as valid
@@ -139,7 +142,7 @@ from (
     from rows m, head h
     where h.valid and m.kind = 'user'
     union all
-    select NULL, NULL, NULL, NULL from head h where not h.valid
+    select null, null, null, null from head h where not h.valid
 );
 comment on macro table mf_user_factors is 'The users of a model with their bias and factors';
 
@@ -150,8 +153,8 @@ from (
         from query_table(model)
         union all by name
         select
-            NULL::VARCHAR as kind, NULL as item_id, NULL as ratings, NULL as bias, NULL as factors,
-            NULL as info
+            null::varchar as kind, null as item_id, null as ratings, null as bias, null as factors,
+            null as info
         where false
     ),
     head as not materialized (
@@ -160,8 +163,9 @@ from (
                 when count(*) <> 1
                     then error('mf_item_factors: this relation is not a model: it has ' || count(*)
                         || ' rows of kind ''model'', not 1. Pass a table made by mf_fit.')
-                when any_value(m.info ->> 'format')::INTEGER > 1
-                    then error('mf_item_factors: this model has format ' || any_value(m.info ->> 'format')
+                when any_value(m.info ->> 'format')::integer > 1
+                    then error('mf_item_factors: this model has format '
+                        || any_value(m.info ->> 'format')
                         || ', made by a newer duckmf. Upgrade duckmf.')
                 else true
             end as valid
@@ -172,7 +176,7 @@ from (
     from rows m, head h
     where h.valid and m.kind = 'item'
     union all
-    select NULL, NULL, NULL, NULL from head h where not h.valid
+    select null, null, null, null from head h where not h.valid
 );
 comment on macro table mf_item_factors is 'The items of a model with their bias and factors';
 
@@ -183,8 +187,8 @@ from (
         from query_table(model)
         union all by name
         select
-            NULL::VARCHAR as kind, NULL as user_id, NULL as item_id, NULL as bias, NULL as factors,
-            NULL as info
+            null::varchar as kind, null as user_id, null as item_id, null as bias, null as factors,
+            null as info
         where false
     ),
     head as not materialized (
@@ -193,8 +197,9 @@ from (
                 when count(*) <> 1
                     then error('mf_weights: this relation is not a model: it has ' || count(*)
                         || ' rows of kind ''model'', not 1. Pass a table made by mf_fit.')
-                when any_value(m.info ->> 'format')::INTEGER > 1
-                    then error('mf_weights: this model has format ' || any_value(m.info ->> 'format')
+                when any_value(m.info ->> 'format')::integer > 1
+                    then error('mf_weights: this model has format '
+                        || any_value(m.info ->> 'format')
                         || ', made by a newer duckmf. Upgrade duckmf.')
                 else true
             end as valid
@@ -204,18 +209,18 @@ from (
     select
         case m.kind when 'user' then 'user_id' when 'item' then 'item_id' end as processed_input,
         case m.kind
-            when 'user' then m.user_id::VARCHAR
-            when 'item' then m.item_id::VARCHAR
+            when 'user' then m.user_id::varchar
+            when 'item' then m.item_id::varchar
             else 'global__INTERCEPT__'
         end as feature,
         list_transform(
-            m.factors::FLOAT[],
-            lambda w, place: struct_pack(factor := place::INTEGER, weight := w::DOUBLE)
+            m.factors::float[],
+            lambda w, place: struct_pack(factor := place::integer, weight := w::double)
         ) as factor_weights,
-        m.bias::DOUBLE as intercept
+        m.bias::double as intercept
     from rows m, head h
     where h.valid and m.kind in ('model', 'user', 'item')
     union all
-    select NULL, NULL, NULL, NULL from head h where not h.valid
+    select null, null, null, null from head h where not h.valid
 );
-comment on macro table mf_weights is 'Every bias and factor of a model in the columns of ML.WEIGHTS';
+comment on macro table mf_weights is 'Every bias and factor of a model, as ML.WEIGHTS shows them';

@@ -18,7 +18,7 @@
 -- clip              keep predictions of an explicit model within the ratings seen in training
 
 create or replace macro mf_predict(
-    model, pairs, user_id, item_id, ts := NULL, clip := true
+    model, pairs, user_id, item_id, ts := null, clip := true
 ) as table
 from (
     with
@@ -29,13 +29,13 @@ from (
         from query_table(model)
         union all by name
         select
-            NULL::VARCHAR as kind, NULL as user_id, NULL as item_id, NULL as bias, NULL as factors,
-            NULL as info
+            null::varchar as kind, null as user_id, null as item_id, null as bias, null as factors,
+            null as info
         where false
     ),
     -- A column of pairs hides the outer column of its name, and is NULL in the row added here.
     columns as not materialized (
-        select pair.prediction is NULL or pair.prediction_source is NULL as taken
+        select pair.prediction is null or pair.prediction_source is null as taken
         from
             (select 1 as prediction, 1 as prediction_source) free,
             lateral (
@@ -46,14 +46,14 @@ from (
     head as not materialized (
         select
             coalesce(any_value(m.bias), 0) as mu,
-            any_value((m.info ->> 'rating_min')::FLOAT) as rating_min,
-            any_value((m.info ->> 'rating_max')::FLOAT) as rating_max,
+            any_value((m.info ->> 'rating_min')::float) as rating_min,
+            any_value((m.info ->> 'rating_max')::float) as rating_max,
             coalesce(clip and any_value(m.info ->> 'feedback') = 'explicit', false) as clipped,
             case
                 when count(*) <> 1
                     then error('mf_predict: this relation is not a model: it has ' || count(*)
                         || ' rows of kind ''model'', not 1. Pass a table made by mf_fit.')
-                when any_value(m.info ->> 'format')::INTEGER > 1
+                when any_value(m.info ->> 'format')::integer > 1
                     then error('mf_predict: this model has format '
                         || any_value(m.info ->> 'format')
                         || ', made by a newer duckmf. Upgrade duckmf.')
@@ -67,15 +67,15 @@ from (
     ),
     users as not materialized (
         select
-            m.user_id, m.bias, m.factors::FLOAT[] as factors,
-            m.bias is not NULL or m.factors is not NULL as known
+            m.user_id, m.bias, m.factors::float[] as factors,
+            m.bias is not null or m.factors is not null as known
         from mf__model m
         where m.kind = 'user'
     ),
     items as not materialized (
         select
-            m.item_id, m.bias, m.factors::FLOAT[] as factors,
-            m.bias is not NULL or m.factors is not NULL as known
+            m.item_id, m.bias, m.factors::float[] as factors,
+            m.bias is not null or m.factors is not null as known
         from mf__model m
         where m.kind = 'item'
     ),
@@ -83,7 +83,7 @@ from (
         select
             p.*,
             (h.mu + coalesce(u.bias, 0) + coalesce(i.bias, 0)
-                + coalesce(list_dot_product(u.factors, i.factors), 0))::FLOAT as mf__score,
+                + coalesce(list_dot_product(u.factors, i.factors), 0))::float as mf__score,
             case
                 when u.known and i.known then 'model'
                 when u.known then 'user_bias'

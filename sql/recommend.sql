@@ -3,7 +3,7 @@
 -- The k best items of one user, or of every user of a model. Plain SQL; needs no Python.
 --
 --   from mf_recommend(films, 196);
---   create view top10 as from mf_recommend(films);         -- select * from top10 where user_id = 196
+--   create view top10 as from mf_recommend(films);         -- from top10 where user_id = 196
 --
 -- Returns a row for each user and rank, ordered by both:
 --   user_id, item_id  the ids as they were trained on
@@ -27,7 +27,7 @@
 -- looking up every pair would cost more than scoring it.
 
 create or replace macro mf_recommend(
-    model, user_id := NULL, k := 10, exclude_seen := true, min_ratings := 1
+    model, user_id := null, k := 10, exclude_seen := true, min_ratings := 1
 ) as table
 from (
     with
@@ -35,8 +35,8 @@ from (
         from query_table(model)
         union all by name
         select
-            NULL::VARCHAR as kind, NULL as user_id, NULL as item_id, NULL as code, NULL as ratings,
-            NULL as bias, NULL as factors, NULL as seen, NULL as info
+            null::varchar as kind, null as user_id, null as item_id, null as code, null as ratings,
+            null as bias, null as factors, null as seen, null as info
         where false
     ),
     head as not materialized (
@@ -46,48 +46,48 @@ from (
                 when count(*) <> 1
                     then error('mf_recommend: this relation is not a model: it has ' || count(*)
                         || ' rows of kind ''model'', not 1. Pass a table made by mf_fit.')
-                when any_value(m.info ->> 'format')::INTEGER > 1
+                when any_value(m.info ->> 'format')::integer > 1
                     then error('mf_recommend: this model has format '
                         || any_value(m.info ->> 'format')
                         || ', made by a newer duckmf. Upgrade duckmf.')
                 when coalesce(k not between 1 and 100000, true)
-                    then error('mf_recommend: k is ' || coalesce(k::VARCHAR, 'NULL')
+                    then error('mf_recommend: k is ' || coalesce(k::varchar, 'NULL')
                         || '. Give the length of a list, from 1 to 100000.')
-                else k::BIGINT
+                else k::bigint
             end as k
         from rows m
         where m.kind = 'model'
     ),
     items as not materialized (
         select
-            m.code, m.ratings, m.bias, m.factors::FLOAT[] as factors,
+            m.code, m.ratings, m.bias, m.factors::float[] as factors,
             row_number() over (order by m.item_id) as place
         from rows m
         where m.kind = 'item'
     ),
     users as not materialized (
         select
-            m.user_id, m.bias, m.factors::FLOAT[] as factors,
+            m.user_id, m.bias, m.factors::float[] as factors,
             coalesce(m.ratings, 0) >= coalesce(min_ratings, 1)
-                and (m.bias is not NULL or m.factors is not NULL) as personal,
+                and (m.bias is not null or m.factors is not null) as personal,
             case
-                when not exclude_seen or (m.seen is NULL and coalesce(m.ratings, 0) = 0) then []
-                when m.seen is NULL
+                when not exclude_seen or (m.seen is null and coalesce(m.ratings, 0) = 0) then []
+                when m.seen is null
                     then error('mf_recommend: the model does not hold what its users have seen. '
                         || 'Pass exclude_seen := false or train with keep_seen := true.')
-                else m.seen::INTEGER[]
+                else m.seen::integer[]
             end as seen
         from rows m
-        where m.kind = 'user' and (user_id is NULL or m.user_id = user_id)
+        where m.kind = 'user' and (user_id is null or m.user_id = user_id)
     ),
     strangers as not materialized (
         select u.user_id, u.seen from users u where not u.personal
         union all
-        select user_id, [] where user_id is not NULL and not exists (from users)
+        select user_id, [] where user_id is not null and not exists (from users)
     ),
     popular as not materialized (
         select
-            list(struct_pack(score := i.ratings::FLOAT, before := -i.place, code := i.code)
+            list(struct_pack(score := i.ratings::float, before := -i.place, code := i.code)
                 order by i.ratings desc, i.place) as candidates
         from items i
     ),
@@ -97,7 +97,7 @@ from (
             max(
                 struct_pack(
                     score := (h.mu + coalesce(u.bias, 0) + coalesce(i.bias, 0)
-                        + coalesce(list_dot_product(u.factors, i.factors), 0))::FLOAT,
+                        + coalesce(list_dot_product(u.factors, i.factors), 0))::float,
                     before := -i.place,
                     code := i.code
                 ),
@@ -128,7 +128,7 @@ from (
     select r.user_id, i.item_id, r.item.score as score, r.rank, r.source
     from ranked r join rows i on i.kind = 'item' and i.code = r.item.code
     union all
-    select NULL, NULL, NULL, NULL, NULL from head h where h.k is NULL
+    select null, null, null, null, null from head h where h.k is null
     order by 1, 4
 );
 comment on macro table mf_recommend is 'The k best items of one user or of all users of a model';
@@ -150,7 +150,7 @@ from (
     rows as not materialized (
         from query_table(model)
         union all by name
-        select NULL::VARCHAR as kind, NULL as item_id, NULL as ratings, NULL as info where false
+        select null::varchar as kind, null as item_id, null as ratings, null as info where false
     ),
     head as not materialized (
         select
@@ -158,14 +158,14 @@ from (
                 when count(*) <> 1
                     then error('mf_popular: this relation is not a model: it has ' || count(*)
                         || ' rows of kind ''model'', not 1. Pass a table made by mf_fit.')
-                when any_value(m.info ->> 'format')::INTEGER > 1
+                when any_value(m.info ->> 'format')::integer > 1
                     then error('mf_popular: this model has format '
                         || any_value(m.info ->> 'format')
                         || ', made by a newer duckmf. Upgrade duckmf.')
                 when coalesce(k < 1, true)
-                    then error('mf_popular: k is ' || coalesce(k::VARCHAR, 'NULL')
+                    then error('mf_popular: k is ' || coalesce(k::varchar, 'NULL')
                         || '. Give the length of the list, at least 1.')
-                else k::BIGINT
+                else k::bigint
             end as k
         from rows m
         where m.kind = 'model'
@@ -179,7 +179,7 @@ from (
     )
     select i.item_id, i.score, i.rank from items i, head h where i.rank <= h.k
     union all
-    select NULL, NULL, NULL from head h where h.k is NULL
+    select null, null, null from head h where h.k is null
     order by 3
 );
 comment on macro table mf_popular is 'The items of a model with the most training ratings';

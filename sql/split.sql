@@ -25,7 +25,7 @@
 -- n                 test rows of each user, for the method 'last'
 
 create or replace macro mf_split(
-    source, user_id, item_id, ts := NULL, method := 'random', fraction := 0.2, seed := 42, n := 1
+    source, user_id, item_id, ts := null, method := 'random', fraction := 0.2, seed := 42, n := 1
 ) as table
 from (
     with
@@ -36,7 +36,7 @@ from (
     ),
     -- A column of source hides the outer column of its name, and is NULL in the row added here.
     columns as not materialized (
-        select added.split is NULL as taken
+        select added.split is null as taken
         from
             (select 1 as split) free,
             lateral (
@@ -45,34 +45,37 @@ from (
     ),
     head as not materialized (
         select
-            case when method = 'time' then quantile_disc(s.mf__ts, 1 - fraction) end as cut,
+            case
+                when method = 'time'
+                    then quantile_disc(s.mf__ts, greatest(0, least(1, 1 - fraction)))
+            end as cut,
             case
                 when coalesce(method not in ('random', 'time', 'last'), true)
                     then error('mf_split: method is ' || coalesce('''' || method || '''', 'NULL')
                         || '. Give ''random'', ''time'' or ''last''.')
                 when coalesce(fraction <= 0 or fraction >= 1, true)
-                    then error('mf_split: fraction is ' || coalesce(fraction::VARCHAR, 'NULL')
+                    then error('mf_split: fraction is ' || coalesce(fraction::varchar, 'NULL')
                         || '. Give a number between 0 and 1.')
                 when coalesce(n < 1, true)
-                    then error('mf_split: n is ' || coalesce(n::VARCHAR, 'NULL')
+                    then error('mf_split: n is ' || coalesce(n::varchar, 'NULL')
                         || '. Give how many rows of each user to hold out, at least 1.')
                 when (select c.taken from columns c)
                     then error('mf_split: source already has a column named split. '
                         || 'Pass a CTE that excludes or renames it.')
-                when count(*) filter (where s.mf__user is NULL) > 0
+                when count(*) filter (where s.mf__user is null) > 0
                     then error('mf_split: user_id is NULL in '
-                        || count(*) filter (where s.mf__user is NULL) || ' of ' || count(*)
+                        || count(*) filter (where s.mf__user is null) || ' of ' || count(*)
                         || ' rows. Add WHERE ... IS NOT NULL to the source.')
-                when count(*) filter (where s.mf__item is NULL) > 0
+                when count(*) filter (where s.mf__item is null) > 0
                     then error('mf_split: item_id is NULL in '
-                        || count(*) filter (where s.mf__item is NULL) || ' of ' || count(*)
+                        || count(*) filter (where s.mf__item is null) || ' of ' || count(*)
                         || ' rows. Add WHERE ... IS NOT NULL to the source.')
                 when method <> 'random' and any_value(s.mf__ts_type) = '"NULL"'
                     then error('mf_split: method ''' || method || ''' needs ts. '
                         || 'Pass the time of a row, such as ts := rated_at.')
-                when method <> 'random' and count(*) filter (where s.mf__ts is NULL) > 0
+                when method <> 'random' and count(*) filter (where s.mf__ts is null) > 0
                     then error('mf_split: ts is NULL in '
-                        || count(*) filter (where s.mf__ts is NULL) || ' of ' || count(*)
+                        || count(*) filter (where s.mf__ts is null) || ' of ' || count(*)
                         || ' rows. Add WHERE ... IS NOT NULL to the source.')
                 else true
             end as valid
@@ -83,11 +86,11 @@ from (
             s.*,
             case method
                 when 'random'
-                    then hash(hash(seed::BIGINT, s.mf__user, s.mf__item)) < fraction * 2 ^ 64
+                    then hash(hash(seed::bigint, s.mf__user, s.mf__item)) < fraction * 2 ^ 64
                 when 'time' then s.mf__ts > h.cut
             end as mf__test
         from mf__source s, head h
-        where h.valid and method <> 'last'
+        where h.valid and method is distinct from 'last'
         union all
         select
             s.*,

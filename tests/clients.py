@@ -1,0 +1,97 @@
+"""Two clients that run the same SQL: a Python connection and the real DuckDB shell."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Protocol
+
+import duckdb
+import pytest
+
+from duckmf import sqlfiles
+
+SQL = sqlfiles.folder()
+SERVING = sorted({file.stem for file in SQL.glob("*.sql")} - sqlfiles.NEED_PYTHON)
+
+
+class Refused(Exception):
+    """DuckDB's message for a statement that failed, without the kind of error before it."""
+
+
+class Client(Protocol):
+    """Runs a statement for its effect."""
+
+    def run(self, statement: str) -> None: ...
+
+
+class Connection:
+    """A Python connection."""
+
+    def __init__(self, path: Path, temporary: bool) -> None:
+        self.con = duckdb.connect(path)
+        for name in SERVING:
+            self.con.execute(macros(name, temporary))
+
+    def run(self, statement: str) -> None:
+        try:
+            self.con.execute(statement)
+        except duckdb.Error as error:
+            raise Refused(_without_kind(str(error))) from error
+
+
+class Shell:
+    """The DuckDB shell: a process for each statement, on one database file."""
+
+    def __init__(self, path: Path) -> None:
+        self.program = shell_program()
+        self.path = path
+        self.run("\n".join(f".read {SQL / name}.sql" for name in SERVING))
+
+    def run(self, statement: str) -> None:
+        done = subprocess.run(
+            [self.program, "-no-init", "-batch", "-bail", self.path],
+            input=statement.rstrip(";\n") + ("" if statement.startswith(".") else ";") + "\n",
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        if done.returncode or done.stderr:
+            raise Refused(_without_kind(done.stderr.strip()))
+
+
+def macros(name: str, temporary: bool) -> str:
+    """A file of sql/, as it stands or with macros that live on one connection."""
+    text = (SQL / f"{name}.sql").read_text()
+    kind = "temp macro" if temporary else "macro"
+    return text.replace("\ncreate or replace macro ", f"\ncreate or replace {kind} ")
+
+
+def shell_program() -> str:
+    """The shell beside this Python or on the PATH; its absence skips, or fails in CI."""
+    folders = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    program = os.environ.get("DUCKMF_SHELL") or shutil.which("duckdb", path=folders)
+    if program is None and os.environ.get("DUCKMF_REQUIRE_SHELL"):
+        pytest.fail("no DuckDB shell found: pip install duckdb-cli, or set DUCKMF_SHELL")
+    if program is None:
+        pytest.skip("no DuckDB shell found: pip install duckdb-cli, or set DUCKMF_SHELL")
+    return program
+
+
+def table(client: Client, query: str, folder: Path) -> list[str]:
+    """The result as lines of text, columns split by a bar; DuckDB writes them, in any client."""
+    target = folder / "result.csv"
+    target.unlink(missing_ok=True)
+    client.run(
+        f"copy ({query.rstrip().rstrip(';')}) to '{target}' "
+        "(format csv, header, delimiter '|', nullstr 'NULL', quote '')"
+    )
+    return target.read_text().splitlines()
+
+
+def _without_kind(message: str) -> str:
+    kind, _, rest = message.partition("Error: ")
+    return rest if rest and "\n" not in kind else message
