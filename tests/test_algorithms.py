@@ -1,0 +1,127 @@
+"""What all algorithms have in common, and the two small ones against their naive twins."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+
+from duckmf import algorithms, sqlfiles
+from duckmf.options import Options
+from duckmf.ratings import Ratings, Triples, canonical
+from duckmf.threads import Workers
+from duckmf.training import Training
+
+NAMES = list(algorithms._CLASSES)
+
+
+@pytest.fixture
+def ratings() -> Ratings:
+    rng = np.random.default_rng(3)
+    cells = rng.choice(30 * 20, 250, replace=False)
+    users, items = (cells // 20).astype(np.int32), (cells % 20).astype(np.int32)
+    values = rng.integers(1, 11, 250).astype(np.float32) / 2
+    return canonical(Triples(users, items, values), 30, 20, "mean", Workers(1))[0]
+
+
+def trained(name: str, ratings: Ratings, epochs: int = 3, **options: object):
+    algorithm = algorithms.find(name)
+    made = algorithm(ratings, algorithm.Options(**options), Workers(1))
+    losses = [made.epoch(number) for number in range(1, epochs + 1)]
+    return made.factors(), losses
+
+
+def test_bias_is_the_stationary_point_of_its_objective(ratings):
+    factors, _ = trained("bias", ratings, epochs=200, user_regularization=3.0, item_regularization=7.0)
+    rows = ratings.by_user
+    errors = rows.values - factors.predict(rows.row_numbers(), rows.indices)
+    gradient_user = np.bincount(rows.row_numbers(), errors, 30) - 3.0 * factors.user_bias
+    gradient_item = np.bincount(rows.indices, errors, 20) - 7.0 * factors.item_bias
+    assert np.abs(gradient_user).max() < 1e-4
+    assert np.abs(gradient_item).max() < 1e-4
+
+
+def test_popularity_is_the_damped_mean(ratings):
+    factors, losses = trained("popularity", ratings, epochs=1, regularization=2.0)
+    mu = ratings.by_user.values.mean()
+    for item in range(20):
+        mine = ratings.by_item.values[ratings.by_item.indptr[item] : ratings.by_item.indptr[item + 1]]
+        assert factors.item_bias[item] == pytest.approx(np.sum(mine - mu) / (len(mine) + 2), abs=1e-5)
+    assert factors.user_bias is None
+    rows = ratings.by_user
+    errors = rows.values - factors.predict(rows.row_numbers(), rows.indices)
+    assert losses[0] == pytest.approx(np.sqrt(np.mean(errors**2)), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rows_without_ratings_are_zero_and_nothing_is_nan(name):
+    triples = Triples(*(np.array(a, t) for a, t in [([1], "i4"), ([2], "i4"), ([4.0], "f4")]))
+    ratings = canonical(triples, 3, 4, "mean", Workers(1))[0]
+    factors, losses = trained(name, ratings)
+    assert np.all(np.isfinite(losses))
+    predicted = factors.predict(np.array([1, 0, 1], np.int32), np.array([2, 0, 0], np.int32))
+    assert np.all(np.isfinite(predicted))
+    if factors.user_bias is not None:
+        assert factors.user_bias[0] == 0
+    if factors.item_bias is not None:
+        assert factors.item_bias[0] == 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_without_variance_predicts_the_rating(name):
+    users = np.repeat(np.arange(4, dtype=np.int32), 3)
+    triples = Triples(users, np.tile(np.arange(3, dtype=np.int32), 4), np.full(12, 2.5, np.float32))
+    ratings = canonical(triples, 4, 3, "mean", Workers(1))[0]
+    factors, _ = trained(name, ratings)
+    assert factors.predict(users, triples.items) == pytest.approx(2.5, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_option_has_a_line_of_documentation_and_is_a_parameter_of_mf_fit(name):
+    text = (sqlfiles.folder() / "fit.sql").read_text()
+    signature = text[text.index("create or replace macro mf_fit(") :]
+    parameters = set(re.findall(r"(\w+) := null", signature.lower()))
+    for field in dataclasses.fields(algorithms.find(name).Options):
+        assert field.metadata["doc"], field.name
+        assert field.name in parameters, field.name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_documented_defaults_are_the_defaults(name):
+    text = (sqlfiles.folder() / "fit.sql").read_text()
+    for field in dataclasses.fields(algorithms.find(name).Options):
+        if field.default is not None and field.name not in ("algorithm",):
+            header = text[: text.index("create or replace")]
+            assert field.name in header or field.name.endswith("_regularization"), field.name
+
+
+class Scripted:
+    """An algorithm whose losses are given."""
+
+    Options = Options
+
+    def __init__(self, losses, **options):
+        self.options = Options(**options)
+        self._losses = losses
+        self.epochs = len(losses)
+
+    def epoch(self, number):
+        return self._losses[number - 1]
+
+
+def run(losses, **options):
+    training = Training(Scripted(losses, **options), None, Workers(1))
+    while training.more:
+        training.epoch()
+    return len(training.log)
+
+
+def test_without_patience_all_epochs_run():
+    assert run([1.0] * 7) == 7
+
+
+def test_patience_counts_epochs_without_an_improvement_of_tolerance():
+    assert run([1.0, 0.9, 0.899, 0.898, 0.5], patience=2, tolerance=0.01) == 4
+    assert run([1.0, 0.9, 0.899, 0.88, 0.88, 0.88], patience=2, tolerance=0.01) == 6

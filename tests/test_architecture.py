@@ -1,0 +1,77 @@
+"""The layers: who may import whom, and house rules that a reader may rely on."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "duckmf"
+
+# The third-party packages of each layer, beside numpy and the layers before it.
+ALLOWED = {
+    "errors": set(),
+    "options": set(),
+    "sqlfiles": set(),
+    "interrupts": set(),
+    "udfs": set(),
+    "model": {"numpy"},
+    "threads": {"numpy"},
+    "ratings": {"numpy"},
+    "training": {"numpy"},
+    "progress": {"tqdm"},
+    "runs": set(),
+    "run": {"numpy", "duckdb", "numba"},
+    "arrow": {"numpy", "pyarrow"},
+    "calls": {"pyarrow"},
+    "plugin": {"duckdb"},
+    "demo": {"duckdb"},
+    "cli": {"duckdb"},
+    "__init__": set(),
+    "algorithms": {"numpy"},
+    "blocks": {"numpy"},
+    "kernels": {"numpy", "numba", "llvmlite"},  # llvmlite comes with numba
+}
+
+
+def imports(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return names
+
+
+def layer(path: Path) -> str:
+    relative = path.relative_to(PACKAGE)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_layer_imports_only_what_it_may(path):
+    import sys
+
+    outside = {
+        name.split(".")[0]
+        for name in imports(path)
+        if name.split(".")[0] not in sys.stdlib_module_names | {"duckmf", "__future__"}
+    }
+    assert outside <= ALLOWED[layer(path)]
+    inside = {name for name in imports(path) if name.startswith("duckmf")}
+    if layer(path) == "kernels":
+        assert all(name.startswith("duckmf.kernels") for name in inside), "kernels know only kernels"
+    if layer(path) == "algorithms":
+        allowed = ("algorithms", "kernels", "errors", "model", "options", "ratings", "threads")
+        assert all(name.split(".")[1] in allowed for name in inside if "." in name)
+
+
+def test_mistakes_of_users_are_no_assertions_and_nothing_is_swallowed():
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            assert not (isinstance(node, ast.ExceptHandler) and node.type is None), f"bare except in {path}"
