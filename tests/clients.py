@@ -18,7 +18,7 @@ SQL = sqlfiles.folder()
 SERVING = sorted({file.stem for file in SQL.glob("*.sql")} - sqlfiles.NEED_PYTHON)
 
 
-class Refused(Exception):
+class StatementError(Exception):
     """DuckDB's message for a statement that failed, without the kind of error before it."""
 
 
@@ -40,7 +40,7 @@ class Connection:
         try:
             self.con.execute(statement)
         except duckdb.Error as error:
-            raise Refused(_without_kind(str(error))) from error
+            raise StatementError(_without_kind(str(error))) from error
 
 
 class Shell:
@@ -60,7 +60,7 @@ class Shell:
             timeout=60,
         )
         if done.returncode or done.stderr:
-            raise Refused(_without_kind(done.stderr.strip()))
+            raise StatementError(_without_kind(done.stderr.strip()))
 
 
 def macros(name: str, temporary: bool) -> str:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.clients import SERVING, Client, Connection, Refused, Shell, table
+
+from tests.clients import SERVING, Client, Connection, Shell, StatementError, table
 
 GOLDEN = Path(__file__).parent / "sql"
 FILES = sorted(GOLDEN.glob("*.test"))
@@ -51,7 +52,7 @@ def answer(client: Client, block: Block, folder: Path) -> list[str] | None:
             client.run(block.statement)
             return None
         return table(client, block.statement, folder)
-    except Refused as refused:
+    except StatementError as refused:
         return [f"error: {refused}"]
 
 
