@@ -4,20 +4,26 @@ Model:      r(u, i) = mu + b_u + b_i + <p_u, q_i>, mu the mean rating
 Objective:  sum over all ratings of (r_ui - r(u, i))^2
             + sum_u n_u^nu (sigma lambda_u |p_u|^2 + lambda_b b_u^2)
             + sum_i n_i^nu (sigma lambda_i |q_i|^2 + lambda_b b_i^2)
-Update:     for one rating after the other, with r, r(u, i) and the biases in units of sigma and
-            P and Q in units of its root, e the error, lr_u and lr_i the steps of the two rows,
-            b_u += lr_u (e - lambda_b n_u^(nu - 1) b_u)
-            p_u += lr_u (e q_i - lambda_u n_u^(nu - 1) p_u), and the item alike
-Step:       in epoch t of T, lr_u = learning_rate (1 - decay (t - 1) / T) / (1 + n_u / 100)^(1/2)
+Update:     for one rating after the other, e its error and lr_u, lr_i the steps of its two rows,
+            b_u += g lr_u (e - lambda_b n_u^(nu - 1) b_u)
+            p_u += g lr_u (e q_i - lambda_u n_u^(nu - 1) p_u), b_i and q_i alike
+            g = 1 / (1 + lr_u (1 + |q_i|^2) + lr_i (1 + |p_u|^2))
+Step:       in epoch t of T, lr_u = learning_rate (1 - decay (t - 1) / T) / sqrt(1 + n_u / 100)
 
 n_u and n_i are counts of ratings, nu the option `regularization_scaling`: with 1 every rating
-brings the penalty lambda. sigma is the standard deviation of the ratings, so that steps and lambdas
-mean the same on any scale: ratings times c give biases and predictions times c. Rows of many
-ratings take smaller steps, as AdaGrad would give them, at no cost of their own.
+brings the penalty lambda. sigma is the standard deviation of the ratings. Updates are made on
+(r - mu) / sigma, so that steps and lambdas mean the same on any scale; ratings times c give factors
+times sqrt(c), biases and predictions times c.
+
+Three things make one learning_rate good for all: rows of many ratings take smaller steps, as
+AdaGrad would give them; steps fall to nothing, so that the noise of the last ones does not stay;
+and g shortens a step so that it cannot overshoot, the error after it being e g to first order.
 
 Sources: Funk 2006, "Netflix update: try this at home"; Koren, Bell and Volinsky 2009, "Matrix
-factorization techniques for recommender systems"; Chin, Zhuang, Juan and Lin 2015, "A learning-rate
-schedule for stochastic gradient methods to matrix factorization", on steps that differ by row.
+factorization techniques for recommender systems"; on steps that differ by row Chin, Zhuang, Juan
+and Lin 2015, "A learning-rate schedule for stochastic gradient methods to matrix factorization"; on
+g Toulis and Airoldi 2017, "Asymptotic and finite-sample properties of estimators based on
+stochastic gradients", the implicit step of a linear model.
 """
 
 from __future__ import annotations
@@ -29,7 +35,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duckmf.blocks import lay_out
-from duckmf.errors import TrainingError
 from duckmf.kernels.sgd import descend
 from duckmf.model import Factors
 from duckmf.options import Options, option
@@ -70,8 +75,11 @@ class Svd:
     def __init__(self, ratings: Ratings, options: SvdOptions, workers: Workers) -> None:
         self.options = options
         self._workers = workers
+        values = ratings.by_user.values
+        self._mu = float(values.mean(dtype=np.float64))
+        self._sigma = float(values.std(dtype=np.float64)) or 1.0
         self._blocks = blocks = lay_out(ratings, options.n_factors, options.seed, workers)
-        self._mu, self._sigma = standardize(blocks.values)
+        blocks.values[:] = (blocks.values - np.float32(self._mu)) / np.float32(self._sigma)
         self._user_counts = ratings.by_user.counts[blocks.users.order]
         self._item_counts = ratings.by_item.counts[blocks.items.order]
         self._bu = np.zeros(len(self._user_counts), np.float32)
@@ -86,30 +94,22 @@ class Svd:
         return self.options.epochs
 
     def epoch(self, number: int) -> float:
-        """Visit every rating once; the loss takes each error just before its step.
-
-        Raises:
-            TrainingError: the steps were too large, and the numbers left all bounds.
-        """
+        """Visit every rating once; the loss takes each error just before its step."""
         blocks = self._blocks
-        ratings = (blocks.user_rows, blocks.item_rows, blocks.values)
-        model = (self._bu, self._bi, self._P, self._Q)
-        paces = self._paces(number)
+        arguments = (
+            *(blocks.user_rows, blocks.item_rows, blocks.values),
+            *(self._bu, self._bi, self._P, self._Q),
+            *self._paces(number),
+        )
 
         def descend_block(begin: int, end: int) -> float:
-            return float(descend(*ratings, *model, *paces, begin, end))
+            return float(descend(*arguments, begin, end))
 
         losses = []
         rng = np.random.default_rng((self.options.seed, number))
         for stratum in rng.permutation(blocks.n_strata):
             losses += self._workers.map(descend_block, blocks.stratum(int(stratum)))
-        loss = self._sigma * math.sqrt(math.fsum(losses) / len(blocks.values))
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"mf_fit: svd diverged in epoch {number}; "
-                f"learning_rate is {self.options.learning_rate}, lower it."
-            )
-        return loss
+        return self._sigma * math.sqrt(math.fsum(losses) / len(blocks.values))
 
     def factors(self) -> Factors:
         """The numbers as they stand, by code, on the scale of the ratings."""
@@ -127,28 +127,19 @@ class Svd:
         options = self.options
         gone = options.learning_rate_decay * (number - 1) / options.epochs
         lr = options.learning_rate * (1 - gone)
-        lambdas = [
+        reg_u, reg_i, reg_b = (
             options.regularization if own is None else own
             for own in (
                 options.user_regularization,
                 options.item_regularization,
                 options.bias_regularization,
             )
-        ]
+        )
         nu = options.regularization_scaling
         return (
-            pace(self._user_counts, lr, lambdas[0], lambdas[2], nu),
-            pace(self._item_counts, lr, lambdas[1], lambdas[2], nu),
+            pace(self._P, self._user_counts, lr, (reg_u, reg_b), nu),
+            pace(self._Q, self._item_counts, lr, (reg_i, reg_b), nu),
         )
-
-
-def standardize(values: NDArray[np.float32]) -> tuple[float, float]:
-    """Take the mean from the values and divide them by their deviation, in place; return both."""
-    mu = float(np.mean(values, dtype=np.float64))
-    values -= np.float32(mu)
-    sigma = math.sqrt(np.mean(np.square(values), dtype=np.float64)) or 1.0
-    values /= np.float32(sigma)
-    return mu, sigma
 
 
 def initial(
@@ -162,10 +153,17 @@ def initial(
 
 
 def pace(
-    counts: NDArray[np.int64], lr: float, reg: float, reg_b: float, nu: float
+    factors: NDArray[np.float32],
+    counts: NDArray[np.int64],
+    lr: float,
+    lambdas: tuple[float, float],
+    nu: float,
 ) -> NDArray[np.float32]:
-    """(lr, 1 - lr reg, 1 - lr reg_b) of each row; a penalty shrinks to zero, but not beyond."""
-    steps = lr / np.sqrt(1 + counts / OFTEN)
+    """(lr, lr reg, lr reg_b, |p|^2) of each row; a penalty shrinks to zero, but not beyond."""
+    rows = np.empty((len(counts), 4), np.float32)
+    rows[:, 0] = lr / np.sqrt(1 + counts / OFTEN)
     weights = np.maximum(counts, 1) ** (nu - 1.0)
-    kept = [np.maximum(1 - steps * penalty * weights, 0) for penalty in (reg, reg_b)]
-    return np.stack((steps, *kept), axis=1).astype(np.float32)
+    for column, penalty in enumerate(lambdas, start=1):
+        rows[:, column] = np.minimum(rows[:, 0] * penalty * weights, 1)
+    rows[:, 3] = np.einsum("rf,rf->r", factors, factors)
+    return rows
