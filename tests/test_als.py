@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import naive_als as naive
 import numpy as np
 import pytest
 
@@ -13,6 +12,7 @@ from duckmf.algorithms.als import Als, AlsOptions, Penalty, Side, solve
 from duckmf.errors import OptionError, TrainingError
 from duckmf.ratings import Ratings, Rows
 from duckmf.threads import Workers
+from tests import naive_als as naive
 
 ONE = Workers(1)
 
@@ -263,7 +263,7 @@ def test_regularizations_default_to_regularization():
     [
         ({"n_factors": 0}, "mf_fit: n_factors is 0; give a whole number from 1 to 1024."),
         ({"epochs": 0}, "mf_fit: epochs is 0; give a whole number from 1 to 10000."),
-        ({"regularization": -1}, "mf_fit: regularization is -1.0; give a number of at least 0.0."),
+        ({"regularization": -1}, "mf_fit: regularization is -1; give a number of at least 0.0."),
         ({"nonnegative": 1}, "mf_fit: nonnegative is 1; give true or false."),
     ],
 )

@@ -4,18 +4,18 @@ For a row with ratings r_j of the rows q_j of the other side, and targets t_j = 
 
     minimize  sum_j (t_j - <x, q_j> - beta)^2 + ridge |x|^2 + bias_ridge beta^2
 
-The matrix A = sum_j q_j q_j' + ridge I is held as its upper triangle in tiles of 16 x 16, one
-vector register to a line of a tile, and all of its work is one product of tiles. beta borders it:
-the columns s = sum_j q_j and b = sum_j t_j q_j stand beside A as a further column of tiles.
+The matrix A = sum_j q_j q_j' + ridge I is held as its upper triangle in tiles of 16 x 16, and
+nearly all of its work is one product of tiles. beta borders it: the lines s = sum_j q_j and
+b = sum_j t_j q_j go through the same factorization, a pair of lines for each column of tiles.
 
-A kernel works in a flat float32 scratch array aligned to 64 bytes, laid out by `layout`:
+A kernel works in a flat float32 scratch array aligned to 64 bytes, at the places of `layout`:
 
     gathered   n_tiles panels of BATCH x 16    the q_j of a batch, 16 factors to a panel
     targets    BATCH x 2                       (1, t_j) of the batch
-    border     n_tiles blocks of 2 x 16        s and b
-    solution   n_tiles * 16                    x
-    spare      16 x 16
-    matrix     n_tiles x (n_tiles + 1) tiles   A, beside it s and b; below the diagonal unused
+    border     n_tiles pairs of 16             s and b
+    solution   n_tiles lines of 16             x
+    spare      a tile
+    matrix     n_tiles x n_tiles tiles         A; below the diagonal unused
 """
 
 from __future__ import annotations
@@ -26,15 +26,19 @@ from duckmf.kernels.jit import kernel
 from duckmf.kernels.tiles import (
     AREA,
     TILE,
-    add_border,
+    WAYS,
+    add_pair_product,
     add_product,
+    add_rows,
+    clear_line,
     copy_line,
-    prefetch_line,
+    interleave,
     invert_factor,
+    prefetch_line,
     set_product,
 )
 
-# Ratings gathered at a time.
+# Ratings gathered at a time: a multiple of WAYS.
 BATCH = 32
 # The share of A's trace below which a ridge is lost to the rounding of float32.
 RIDGE_FLOOR = 5e-7
@@ -50,47 +54,56 @@ def layout(n_tiles: int) -> tuple[int, ...]:
     solution = border + 2 * TILE * n_tiles
     spare = solution + TILE * n_tiles
     matrix = spare + AREA
-    return targets, border, solution, spare, matrix, matrix + n_tiles * (n_tiles + 1) * AREA
+    return targets, border, solution, spare, matrix, matrix + n_tiles * n_tiles * AREA
 
 
 places = kernel(layout)
 
 
 @kernel
+def clear(scratch, n_tiles):
+    """Set A and the border to zero."""
+    _, border, _, _, matrix, _ = places(n_tiles)
+    for i in range(n_tiles):
+        clear_line(scratch, border + 2 * TILE * i)
+        clear_line(scratch, border + 2 * TILE * i + TILE)
+        for line in range(TILE * (n_tiles - i)):
+            clear_line(scratch, matrix + i * (n_tiles + 1) * AREA + line * TILE)
+
+
+@kernel
 def normal_equations(start, stop, indices, values, scratch, other, other_bias, n_tiles, mu):
     """Sum A (without its ridge) and the border over the ratings start to stop of one row.
 
-    Returns sum_j t_j and sum_j t_j^2. Cost: n (n_factors^2 / 2 + 2 n_factors) multiplications.
+    `other` is flat. Returns sum_j t_j and sum_j t_j^2. Cost: n (n_factors^2 / 2 + 2 n_factors)
+    multiplications for n ratings.
     """
     targets, border, _, _, matrix, _ = places(n_tiles)
-    for i in range(n_tiles):
-        at = matrix + (i * (n_tiles + 1) + i) * AREA
-        for j in range((n_tiles - i) * AREA):
-            scratch[at + j] = 0.0
-    for j in range(2 * TILE * n_tiles):
-        scratch[border + j] = 0.0
+    clear(scratch, n_tiles)
     total, squares = 0.0, 0.0
     for first in range(start, stop, BATCH):
         n = min(BATCH, stop - first)
-        ahead = min(n, len(indices) - first - BATCH)
         for t in range(n):
-            code = indices[first + t]
-            target = values[first + t] - mu - other_bias[code]
+            target = values[first + t] - mu - other_bias[indices[first + t]]
             total += target
             squares += target * target
             scratch[targets + 2 * t] = 1.0
             scratch[targets + 2 * t + 1] = target
+        for t in range(2 * n, 2 * min(n + WAYS, BATCH)):
+            scratch[targets + t] = 0.0
+        # The ratings one batch ahead, of this row or the next, are fetched meanwhile.
+        ahead = min(n, len(indices) - first - BATCH)
         for j in range(n_tiles):
             panel = j * BATCH * TILE
             for t in range(n):
-                code = indices[first + t]
-                copy_line(scratch, panel + t * TILE, other, (code * n_tiles + j) * TILE)
+                q = indices[first + t] * n_tiles * TILE
+                copy_line(scratch, panel + t * TILE, other, q + j * TILE)
             for t in range(ahead):
-                code = indices[first + BATCH + t]
-                prefetch_line(other, (code * n_tiles + j) * TILE)
-            add_border(scratch, border + 2 * TILE * j, targets, panel, n)
+                q = indices[first + BATCH + t] * n_tiles * TILE
+                prefetch_line(other, q + j * TILE)
+            add_pair_product(scratch, border + 2 * TILE * j, targets, panel, n, 1.0)
             for i in range(j + 1):
-                at = matrix + (i * (n_tiles + 1) + j) * AREA
+                at = matrix + (i * n_tiles + j) * AREA
                 add_product(scratch, at, i * BATCH * TILE, panel, n, 1.0)
     return total, squares
 
@@ -101,88 +114,81 @@ def add_ridge(scratch, n_factors, n_tiles, ridge):
     matrix = places(n_tiles)[4]
     trace = 0.0
     for i in range(n_factors):
-        trace += scratch[matrix + (i // TILE) * (n_tiles + 2) * AREA + (i % TILE) * (TILE + 1)]
+        tile = matrix + i // TILE * (n_tiles + 1) * AREA
+        trace += scratch[tile + i % TILE * (TILE + 1)]
     ridge = max(ridge, RIDGE_FLOOR * trace)
     for i in range(TILE * n_tiles):
-        at = matrix + (i // TILE) * (n_tiles + 2) * AREA + (i % TILE) * (TILE + 1)
+        at = matrix + i // TILE * (n_tiles + 1) * AREA + i % TILE * (TILE + 1)
         scratch[at] = scratch[at] + ridge if i < n_factors else 1.0
     return ridge
 
 
 @kernel
-def border_columns(scratch, n_tiles):
-    """Copy s and b to the first two columns of the tiles beside A, and zero the others."""
-    _, border, _, _, matrix, _ = places(n_tiles)
-    for i in range(n_tiles):
-        at = matrix + (i * (n_tiles + 1) + n_tiles) * AREA
-        for j in range(AREA):
-            scratch[at + j] = 0.0
-        for j in range(TILE):
-            scratch[at + TILE * j] = scratch[border + 2 * TILE * i + j]
-            scratch[at + TILE * j + 1] = scratch[border + 2 * TILE * i + TILE + j]
-
-
-@kernel
 def factorize(scratch, n_tiles):
-    """A = U'U in place, with each diagonal tile inverted, and U'^-1 (s b) beside it.
+    """A = U'U in place, its diagonal tiles inverted: V_p = U_pp^-1; the border becomes (s b) U^-1.
 
     Returns whether A is positive definite. Cost: n_factors^3 / 6 multiplications.
     """
-    _, _, _, spare, matrix, _ = places(n_tiles)
-    wide = n_tiles + 1
+    _, border, _, spare, matrix, _ = places(n_tiles)
     for p in range(n_tiles):
-        diagonal = matrix + (p * wide + p) * AREA
+        diagonal = matrix + p * (n_tiles + 1) * AREA
         if not invert_factor(scratch, diagonal):
             return False
-        # U_pj = U_pp'^-1 A_pj
-        for j in range(p + 1, wide):
-            at = matrix + (p * wide + j) * AREA
+        # U_pj = V_p' A_pj
+        for j in range(1, n_tiles - p):
+            at = diagonal + j * AREA
             set_product(scratch, spare, diagonal, at)
-            for i in range(0, AREA, TILE):
-                copy_line(scratch, at + i, scratch, spare + i)
-        # A_ij -= U_pi' U_pj
-        for i in range(p + 1, n_tiles):
-            left = matrix + (p * wide + i) * AREA
-            for j in range(i, wide):
-                at, right = matrix + (i * wide + j) * AREA, matrix + (p * wide + j) * AREA
-                add_product(scratch, at, left, right, TILE, -1.0)
+            for line in range(0, AREA, TILE):
+                copy_line(scratch, at + line, scratch, spare + line)
+        # (z y)_p = (s b)_p V_p
+        pair = border + 2 * TILE * p
+        interleave(scratch, spare, pair)
+        clear_line(scratch, pair)
+        clear_line(scratch, pair + TILE)
+        add_pair_product(scratch, pair, spare, diagonal, TILE, 1.0)
+        interleave(scratch, spare, pair)
+        # A_ij -= U_pi' U_pj, (s b)_j -= (z y)_p U_pj
+        for j in range(1, n_tiles - p):
+            right = diagonal + j * AREA
+            add_pair_product(scratch, pair + 2 * TILE * j, spare, right, TILE, -1.0)
+            for i in range(1, j + 1):
+                at = matrix + ((p + i) * n_tiles + p + j) * AREA
+                add_product(scratch, at, diagonal + i * AREA, right, TILE, -1.0)
     return True
 
 
 @kernel
-def back_substitute(scratch, n_tiles, bias):
-    """Solve U x = y - bias * z, where z and y stand beside U, into the solution."""
-    _, _, solution, spare, matrix, _ = places(n_tiles)
-    wide = n_tiles + 1
-    for i in range(n_tiles - 1, -1, -1):
-        beside = matrix + (i * wide + n_tiles) * AREA
+def solve_bias(scratch, n_tiles, total, weight):
+    """beta, from the system's last line (s, weight | total), and what the minimum takes off |t|^2.
+
+    beta = (total - z'y) / (weight - z'z), and |y|^2 + beta (total - z'y).
+    """
+    border = places(n_tiles)[1]
+    yy, zy, zz = 0.0, 0.0, 0.0
+    for i in range(n_tiles):
+        pair = border + 2 * TILE * i
         for a in range(TILE):
-            rest = scratch[beside + TILE * a + 1] - bias * scratch[beside + TILE * a]
-            for j in range(i + 1, n_tiles):
-                line = matrix + (i * wide + j) * AREA + TILE * a
-                for b in range(TILE):
-                    rest -= scratch[line + b] * scratch[solution + TILE * j + b]
-            scratch[spare + a] = rest
-        for a in range(TILE):
-            x = np.float32(0.0)
-            line = matrix + (i * wide + i) * AREA + TILE * a
-            for b in range(TILE):
-                x += scratch[line + b] * scratch[spare + b]
-            scratch[solution + TILE * i + a] = x
+            z, y = np.float64(scratch[pair + a]), np.float64(scratch[pair + TILE + a])
+            yy += y * y
+            zy += z * y
+            zz += z * z
+    bias = (total - zy) / max(weight - zz, RIDGE_FLOOR * weight)
+    return bias, yy + bias * (total - zy)
 
 
 @kernel
-def solve_bias(scratch, n_tiles, total, weight):
-    """beta = (total - z'y) / (weight - z'z), of the system whose border is (s, weight | total)."""
-    matrix = places(n_tiles)[4]
-    zy, zz = 0.0, 0.0
-    for i in range(n_tiles):
-        beside = matrix + (i * (n_tiles + 1) + n_tiles) * AREA
+def back_substitute(scratch, n_tiles, bias):
+    """Solve U x = y - bias * z into the solution."""
+    _, border, solution, spare, matrix, _ = places(n_tiles)
+    for i in range(n_tiles - 1, -1, -1):
+        diagonal, x = matrix + i * (n_tiles + 1) * AREA, solution + TILE * i
+        z, y = border + 2 * TILE * i, border + 2 * TILE * i + TILE
         for a in range(TILE):
-            z = np.float64(scratch[beside + TILE * a])
-            zy += z * scratch[beside + TILE * a + 1]
-            zz += z * z
-    return (total - zy) / max(weight - zz, RIDGE_FLOOR * weight)
+            scratch[spare + a] = scratch[y + a] - bias * scratch[z + a]
+        # x_i = V_i (y_i - bias z_i - sum_j U_ij x_j)
+        add_rows(scratch, spare, diagonal + AREA, x + TILE, n_tiles - 1 - i, -1.0)
+        clear_line(scratch, x)
+        add_rows(scratch, x, diagonal, spare, 1, 1.0)
 
 
 @kernel
@@ -198,40 +204,44 @@ def solve_rows(
     a row of n ratings; a row without ratings gets zeros.
     """
     n_tiles = other.shape[1] // TILE
-    flat = other.ravel()
-    border, solution = places(n_tiles)[1], places(n_tiles)[2]
+    lines, features = this.ravel(), other.ravel()
+    solution = places(n_tiles)[2]
     for row in range(begin, end):
-        x = this[row]
+        x = row * n_tiles * TILE
         n = indptr[row + 1] - indptr[row]
         if n == 0:
-            for i in range(TILE * n_tiles):
-                x[i] = 0.0
+            for i in range(0, n_tiles * TILE, TILE):
+                clear_line(lines, x + i)
             this_bias[row] = 0.0
             sse[row] = 0.0
             continue
         total, squares = normal_equations(
-            indptr[row], indptr[row + 1], indices, values, scratch, flat, other_bias, n_tiles, mu
+            indptr[row],
+            indptr[row + 1],
+            indices,
+            values,
+            scratch,
+            features,
+            other_bias,
+            n_tiles,
+            mu,
         )
         penalty = float(n) ** scaling
         ridge = add_ridge(scratch, n_factors, n_tiles, reg * penalty)
         bias_ridge = bias_reg * penalty
-        border_columns(scratch, n_tiles)
         if not factorize(scratch, n_tiles):
             sse[row] = np.nan
             continue
-        bias = solve_bias(scratch, n_tiles, total, n + bias_ridge)
+        bias, explained = solve_bias(scratch, n_tiles, total, n + bias_ridge)
         back_substitute(scratch, n_tiles, np.float32(bias))
-        # sum e^2 = sum t^2 - b'x - total beta - ridge |x|^2 - bias_ridge beta^2 at the minimum
-        explained = bias * (total + bias_ridge * bias)
-        for i in range(TILE * n_tiles):
-            x[i] = scratch[solution + i]
-        for i in range(n_tiles):
-            b = border + 2 * TILE * i + TILE
+        size = 0.0
+        for i in range(0, n_tiles * TILE, TILE):
+            copy_line(lines, x + i, scratch, solution + i)
             for j in range(TILE):
-                xj = np.float64(x[TILE * i + j])
-                explained += xj * (scratch[b + j] + ridge * xj)
+                size += np.float64(scratch[solution + i + j]) ** 2
         this_bias[row] = bias
-        sse[row] = max(squares - explained, 0.0)
+        # What remains of the objective, less its penalties.
+        sse[row] = max(squares - explained - ridge * size - bias_ridge * bias * bias, 0.0)
 
 
 @kernel
@@ -246,7 +256,7 @@ def eliminate_bias(scratch, A, b, n_tiles, total, weight):
         s = np.float64(scratch[at]) / weight
         b[i] = scratch[at + TILE] - s * total
         for j in range(i, len(b)):
-            tile = matrix + (i // TILE * (n_tiles + 1) + j // TILE) * AREA
+            tile = matrix + (i // TILE * n_tiles + j // TILE) * AREA
             sj = scratch[border + j // TILE * 2 * TILE + j % TILE]
             A[i, j] = scratch[tile + i % TILE * TILE + j % TILE] - s * sj
             A[j, i] = A[i, j]
@@ -281,7 +291,7 @@ def solve_nonnegative_rows(
 ):  # fmt: skip
     """`solve_rows` under this >= 0; the search begins at the rows as they stand."""
     n_tiles = other.shape[1] // TILE
-    flat = other.ravel()
+    features = other.ravel()
     border = places(n_tiles)[1]
     A, b = np.empty((n_factors, n_factors)), np.empty(n_factors)
     x, g = np.empty(n_factors), np.empty(n_factors)
@@ -294,7 +304,15 @@ def solve_nonnegative_rows(
             sse[row] = 0.0
             continue
         total, squares = normal_equations(
-            indptr[row], indptr[row + 1], indices, values, scratch, flat, other_bias, n_tiles, mu
+            indptr[row],
+            indptr[row + 1],
+            indices,
+            values,
+            scratch,
+            features,
+            other_bias,
+            n_tiles,
+            mu,
         )
         penalty = float(n) ** scaling
         ridge = add_ridge(scratch, n_factors, n_tiles, reg * penalty)

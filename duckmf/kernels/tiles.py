@@ -1,257 +1,351 @@
 """Algebra of 16 x 16 tiles in a flat float32 array: what LLVM does not vectorize by itself.
 
-Each operation stands here twice: as a NumPy function, which defines it and runs where the JIT is
-off, and as the vector instructions that compiled kernels get instead. The vectors are 16 floats
-wide: one AVX-512 register, or as many narrower ones as the processor needs.
+A tile, a line of 16 and a pair of lines are named by the place where they begin. Each operation
+stands here twice: as a NumPy function, which defines it and runs where the JIT is off, and as the
+vector instructions that a compiled kernel gets in its place. The vectors are 16 floats wide: one
+AVX-512 register, or several narrower ones.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from llvmlite import binding, ir
-from numba import types
+from numba import config, types
 from numba.core import cgutils
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 
 TILE = 16
-import os
-LOC=int(os.environ.get('LOC','3'))
 AREA = TILE * TILE
 # Lines of a product that are summed at a time: as many as the vector registers hold.
 STRIP = 16 if binding.get_host_cpu_features().get("avx512f") else 4
+# A product of pairs sums this many lines side by side, so that none waits for the one before.
+WAYS = 4
 
 VECTOR = ir.VectorType(ir.FloatType(), TILE)
-LANES = ir.VectorType(ir.IntType(32), TILE)
+UNDEFINED, ZERO = ir.Constant(VECTOR, ir.Undefined), ir.Constant(VECTOR, [0.0] * TILE)
+ONE = ir.Constant(VECTOR, [1.0] * TILE)
 FUSED = ("contract",)
 
 
-def _line(context, builder, signature, arguments, which, place):
-    """The address of 16 floats from `place` in the float32 array that is argument `which`."""
-    array = context.make_array(signature.args[which])(context, builder, arguments[which])
-    return builder.bitcast(builder.gep(array.data, [place]), VECTOR.as_pointer())
+class _Emitter:
+    """Writes vector instructions into a kernel, for an operation on its argument 0, an array."""
 
+    def __init__(self, context, builder, signature, arguments):
+        self.context, self.signature, self.arguments = context, signature, arguments
+        self.builder = builder
 
-def _spread(builder, vector, lane):
-    """A vector with the given lane of `vector` in every lane."""
-    return builder.shuffle_vector(vector, ir.Constant(VECTOR, ir.Undefined), LANES([lane] * TILE))
+    def line(self, start, offset=0, array=0):
+        """The address of a line `offset` behind `start`, in the array that is argument `array`."""
+        view = self.context.make_array(self.signature.args[array])
+        data = view(self.context, self.builder, self.arguments[array]).data
+        place = self.builder.add(start, start.type(offset))
+        return self.builder.bitcast(self.builder.gep(data, [place]), VECTOR.as_pointer())
 
+    def load(self, start, offset=0, array=0):
+        """A line."""
+        return self.builder.load(self.line(start, offset, array), align=4)
 
-def _multiply_add(builder, x, y, total):
-    return builder.fadd(total, builder.fmul(x, y, flags=FUSED), flags=FUSED)
+    def store(self, vector, start, offset=0):
+        """Write a line."""
+        self.builder.store(vector, self.line(start, offset), align=4)
 
+    def load_everywhere(self, start, offset):
+        """One float in all lanes."""
+        place = self.builder.bitcast(self.line(start, offset), ir.FloatType().as_pointer())
+        return self.everywhere(self.builder.load(place))
 
-def _product(lines, keep):
-    """An intrinsic for `lines` lines of C (+)= sign * L'R, added to C if `keep`.
+    def everywhere(self, scalar):
+        """A scalar in all lanes."""
+        return self.spread(self.builder.insert_element(UNDEFINED, scalar, ir.IntType(32)(0)), 0)
 
-    The sums stay in vector registers over all n lines of L and R; LLVM does not find that in plain
-    loops. C, L and R are places in `scratch`; a line of L is `stride` long, one of C and R 16.
-    """
+    def spread(self, vector, lane):
+        """One lane of a vector in all lanes."""
+        return self.shuffle(vector, UNDEFINED, [lane] * TILE)
 
-    @intrinsic
-    def product(typing, scratch, c, left, right, n, stride, sign):
-        place = types.intp
-        arguments = (scratch, place, place, place, place, place, types.float32)
-        return types.void(*arguments), generate
+    def shuffle(self, x, y, lanes):
+        """The lanes of x, 0 to 15, and y, 16 to 31, that `lanes` lists."""
+        indices = ir.Constant(ir.VectorType(ir.IntType(32), TILE), lanes)
+        return self.builder.shuffle_vector(x, y, indices)
 
-    def generate(context, builder, signature, arguments):
-        _, c, left, right, n, stride, sign = arguments
-        index = n.type
+    def multiply_add(self, x, y, total):
+        """x y + total."""
+        return self.builder.fadd(total, self.builder.fmul(x, y, flags=FUSED), flags=FUSED)
 
-        def line(place):
-            return _line(context, builder, signature, arguments, 0, place)
-
-        def everywhere(scalar):
-            first = builder.insert_element(ir.Constant(VECTOR, ir.Undefined), scalar, index(0))
-            return _spread(builder, first, 0)
-
+    def sums(self, n, count, step):
+        """`count` sums over t = 0 .. n - 1, in registers; step(t, sums) gives them with term t."""
+        builder = self.builder
         entry, head = builder.block, builder.append_basic_block("head")
         body, done = builder.append_basic_block("body"), builder.append_basic_block("done")
         builder.branch(head)
         builder.position_at_end(head)
-        t = builder.phi(index)
-        sums = [builder.phi(VECTOR) for _ in range(lines)]
+        t = builder.phi(n.type)
+        sums = [builder.phi(VECTOR) for _ in range(count)]
         builder.cbranch(builder.icmp_signed("<", t, n), body, done)
         builder.position_at_end(body)
-        b = builder.load(line(builder.add(right, builder.mul(t, index(TILE)))), align=4)
-        at = builder.add(left, builder.mul(t, stride))
-        for i, total in enumerate(sums):
-            scalar = builder.bitcast(line(builder.add(at, index(i))), ir.FloatType().as_pointer())
-            a = everywhere(builder.load(scalar))
-            total.add_incoming(ir.Constant(VECTOR, [0.0] * TILE), entry)
-            total.add_incoming(_multiply_add(builder, a, b, total), body)
-        t.add_incoming(index(0), entry)
-        t.add_incoming(builder.add(t, index(1)), body)
+        for total, more in zip(sums, step(t, sums), strict=True):
+            total.add_incoming(ZERO, entry)
+            total.add_incoming(more, body)
+        t.add_incoming(n.type(0), entry)
+        t.add_incoming(builder.add(t, n.type(1)), body)
         builder.branch(head)
         builder.position_at_end(done)
-        for i, total in enumerate(sums):
-            target = line(builder.add(c, index(TILE * i)))
-            if keep:
-                old = builder.load(target, align=4)
-                total = _multiply_add(builder, everywhere(sign), total, old)
-            builder.store(total, target, align=4)
-        return context.get_dummy_value()
+        return sums
 
-    return product
+    def products(self, left, right, n, lines, stride, ways=1):
+        """The first `lines` lines of L'R, for L with `stride` floats to a line and R with 16.
 
+        `ways` lines of L and R are taken at a time, n times.
+        """
+        builder = self.builder
 
-_add_strip, _set_strip = _product(STRIP, keep=True), _product(STRIP, keep=False)
-_add_border = _product(2, keep=True)
+        def step(t, sums):
+            sums = list(sums)
+            a = builder.add(left, builder.mul(t, t.type(ways * stride)))
+            b = builder.add(right, builder.mul(t, t.type(ways * TILE)))
+            for way in range(ways):
+                line = self.load(b, way * TILE)
+                for i in range(lines):
+                    x, k = self.load_everywhere(a, way * stride + i), way * lines + i
+                    sums[k] = self.multiply_add(x, line, sums[k])
+            return sums
 
-
-def add_product(scratch, c, left, right, n, sign):
-    """C += sign * L'R for L (n, 16), R (n, 16) and C (16, 16) in scratch."""
-    L = scratch[left : left + n * TILE].reshape(n, TILE)
-    R = scratch[right : right + n * TILE].reshape(n, TILE)
-    scratch[c : c + AREA] += np.float32(sign) * (L.T @ R).ravel()
-
-
-@overload(add_product)
-def _add_product(scratch, c, left, right, n, sign):
-    def compiled(scratch, c, left, right, n, sign):
-        for i in range(0, TILE, STRIP):
-            _add_strip(scratch, c + TILE * i, left + i, right, n, TILE, sign)
-
-    return compiled
+        sums = self.sums(n, ways * lines, step)
+        while len(sums) > lines:
+            half = len(sums) // 2
+            sums = [builder.fadd(x, y) for x, y in zip(sums[:half], sums[half:], strict=True)]
+        return sums
 
 
-def set_product(scratch, c, left, right):
-    """C = L'R for three different tiles in scratch."""
-    scratch[c : c + AREA] = 0.0
-    add_product(scratch, c, left, right, TILE, 1.0)
+def _compiled(operation):
+    """Let `operation` stand for the NumPy function in compiled kernels."""
+    return lambda function: function if config.DISABLE_JIT else operation
 
 
-@overload(set_product)
-def _set_product(scratch, c, left, right):
-    def compiled(scratch, c, left, right):
-        for i in range(0, TILE, STRIP):
-            _set_strip(scratch, c + TILE * i, left + i, right, TILE, TILE, 1.0)
-
-    return compiled
-
-
-def add_border(scratch, c, left, right, n):
-    """C += L'R for L (n, 2), R (n, 16) and C (2, 16) in scratch."""
-    L = scratch[left : left + n * 2].reshape(n, 2)
-    R = scratch[right : right + n * TILE].reshape(n, TILE)
-    scratch[c : c + 2 * TILE] += (L.T @ R).ravel()
-
-
-@overload(add_border)
-def _overload_add_border(scratch, c, left, right, n):
-    def compiled(scratch, c, left, right, n):
-        _add_border(scratch, c, left, right, n, 2, 1.0)
-
-    return compiled
-
-
-def copy_line(target, to, source, start):
-    """Copy 16 floats of the flat `source` into the flat `target`."""
-    target[to : to + TILE] = source[start : start + TILE]
-
-
-@overload(copy_line)
-def _copy_line(target, to, source, start):
-    def compiled(target, to, source, start):
-        _move(target, to, source, start)
-
-    return compiled
+def _lines(array, at, n):
+    return array[at : at + n * TILE].reshape(n, TILE)
 
 
 @intrinsic
-def _move(typing, target, to, source, start):
+def _add_product(typing, array, c, left, right, n, sign):
     def generate(context, builder, signature, arguments):
-        a = _line(context, builder, signature, arguments, 2, arguments[3])
-        b = _line(context, builder, signature, arguments, 0, arguments[1])
-        builder.store(builder.load(a, align=4), b, align=4)
+        emit = _Emitter(context, builder, signature, arguments)
+        _, c, left, right, n, sign = arguments
+        for strip in range(0, TILE, STRIP):
+            first = builder.add(left, left.type(strip))
+            for i, total in enumerate(emit.products(first, right, n, STRIP, TILE)):
+                place = (strip + i) * TILE
+                old = emit.load(c, place)
+                emit.store(emit.multiply_add(emit.everywhere(sign), total, old), c, place)
         return context.get_dummy_value()
 
-    return types.void(target, types.intp, source, types.intp), generate
+    place = types.intp
+    return types.void(array, place, place, place, place, types.float32), generate
 
 
-def invert_factor(scratch, at):
-    """Replace the tile D = U'U by the inverse of U; returns the smallest pivot, > 0 if it went."""
-    D = scratch[at : at + AREA].reshape(TILE, TILE)
-    smallest = np.inf
-    V = np.eye(TILE, dtype=np.float32)
-    for t in range(TILE):
-        smallest = min(smallest, D[t, t]) if D[t, t] == D[t, t] else -1.0
-        for s in range(t + 1, TILE):
-            D[s] -= D[t, s] / D[t, t] * D[t]
-    for t in range(TILE - 1, -1, -1):
-        for s in range(t):
-            V[s] -= D[s, t] / D[s, s] * V[t]
-    D[:] = V / np.sqrt(np.diagonal(D))
-    return smallest
-
-
-@overload(invert_factor)
-def _invert_factor(scratch, at):
-    def compiled(scratch, at):
-        return _invert_tile(scratch, at)
-
-    return compiled
+@_compiled(_add_product)
+def add_product(array, c, left, right, n, sign):
+    """C += sign * L'R for L (n, 16), R (n, 16) and the tile C."""
+    L, R = _lines(array, left, n), _lines(array, right, n)
+    array[c : c + AREA] += np.float32(sign) * (L.T @ R).ravel()
 
 
 @intrinsic
-def _invert_tile(typing, scratch, at):
-    """D = R' diag(D)^-1 R by elimination, U = diag(D)^-1/2 R and U^-1, all in vector registers."""
+def _set_product(typing, array, c, left, right):
+    def generate(context, builder, signature, arguments):
+        emit = _Emitter(context, builder, signature, arguments)
+        _, c, left, right = arguments
+        for strip in range(0, TILE, STRIP):
+            first = builder.add(left, left.type(strip))
+            totals = emit.products(first, right, left.type(TILE), STRIP, TILE)
+            for i, total in enumerate(totals):
+                emit.store(total, c, (strip + i) * TILE)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, types.intp), generate
+
+
+@_compiled(_set_product)
+def set_product(array, c, left, right):
+    """C = L'R for three different tiles."""
+    L, R = _lines(array, left, TILE), _lines(array, right, TILE)
+    array[c : c + AREA] = (L.T @ R).ravel()
+
+
+@intrinsic
+def _add_pair_product(typing, array, c, left, right, n, sign):
+    def generate(context, builder, signature, arguments):
+        emit = _Emitter(context, builder, signature, arguments)
+        _, c, left, right, n, sign = arguments
+        steps = builder.sdiv(builder.add(n, n.type(WAYS - 1)), n.type(WAYS))
+        for i, total in enumerate(emit.products(left, right, steps, 2, 2, WAYS)):
+            old = emit.load(c, i * TILE)
+            emit.store(emit.multiply_add(emit.everywhere(sign), total, old), c, i * TILE)
+        return context.get_dummy_value()
+
+    place = types.intp
+    return types.void(array, place, place, place, place, types.float32), generate
+
+
+@_compiled(_add_pair_product)
+def add_pair_product(array, c, left, right, n, sign):
+    """C += sign * L'R for L (n, 2), R (n, 16) and C (2, 16).
+
+    L must be zero from line n to the next multiple of WAYS, and R finite.
+    """
+    L, R = array[left : left + 2 * n].reshape(n, 2), _lines(array, right, n)
+    array[c : c + 2 * TILE] += np.float32(sign) * (L.T @ R).ravel()
+
+
+@intrinsic
+def _add_rows(typing, array, to, tiles, x, n, sign):
+    def generate(context, builder, signature, arguments):
+        emit = _Emitter(context, builder, signature, arguments)
+        _, to, tiles, x, n, sign = arguments
+
+        def step(t, sums):
+            at = builder.add(tiles, builder.mul(t, t.type(AREA)))
+            line = emit.load(builder.add(x, builder.mul(t, t.type(TILE))))
+            return [
+                emit.multiply_add(emit.load(at, a * TILE), line, total)
+                for a, total in enumerate(sums)
+            ]
+
+        # Half of the vectors, each with the pairwise sums of two, until lane a holds the sum of a.
+        sums = emit.sums(n, TILE, step)
+        even, odd = list(range(0, 2 * TILE, 2)), list(range(1, 2 * TILE, 2))
+        while len(sums) > 1:
+            sums = [
+                builder.fadd(emit.shuffle(a, b, even), emit.shuffle(a, b, odd))
+                for a, b in zip(sums[::2], sums[1::2], strict=True)
+            ]
+        total = emit.multiply_add(emit.everywhere(sign), sums[0], emit.load(to))
+        emit.store(total, to)
+        return context.get_dummy_value()
+
+    place = types.intp
+    return types.void(array, place, place, place, place, types.float32), generate
+
+
+@_compiled(_add_rows)
+def add_rows(array, to, tiles, x, n, sign):
+    """The line at `to` += sign * sum_j T_j x_j, of n tiles and n lines that follow each other."""
+    for j in range(n):
+        line = array[x + TILE * j : x + TILE * (j + 1)]
+        product = _lines(array, tiles + AREA * j, TILE) @ line
+        array[to : to + TILE] += np.float32(sign) * product
+
+
+@intrinsic
+def _invert_factor(typing, array, at):
+    """D = R' diag(R)^-1 R by elimination; with S = diag(R)^-1 R, U^-1 is S^-1 diag(R)^-1/2."""
 
     def generate(context, builder, signature, arguments):
-        index = arguments[1].type
-        starts = [builder.add(arguments[1], index(TILE * t)) for t in range(TILE)]
-        places = [_line(context, builder, signature, arguments, 0, start) for start in starts]
-        lines = [builder.load(place, align=4) for place in places]
-        one, zero = ir.Constant(VECTOR, [1.0] * TILE), ir.Constant(VECTOR, [0.0] * TILE)
-        pivots = one
-        unit = []
+        emit = _Emitter(context, builder, signature, arguments)
+        _, at = arguments
+        R = [emit.load(at, t * TILE) for t in range(TILE)]
+        S, pivots = [], ONE
         for t in range(TILE):
-            select = ir.Constant(
-                ir.VectorType(ir.IntType(1), TILE), [int(j == t) for j in range(TILE)]
-            )
-            pivots = builder.select(select, lines[t], pivots)
-            inverse = builder.fdiv(one, _spread(builder, lines[t], t))
-            unit.append(builder.fmul(lines[t], inverse))
+            own = ir.Constant(ir.VectorType(ir.IntType(1), TILE), [j == t for j in range(TILE)])
+            pivots = builder.select(own, R[t], pivots)
+            S.append(builder.fmul(R[t], builder.fdiv(ONE, emit.spread(R[t], t))))
             for s in range(t + 1, TILE):
-                x = builder.fneg(_spread(builder, lines[t], s))
-                lines[s] = _multiply_add(builder, x, unit[t], lines[s])
+                R[s] = emit.multiply_add(builder.fneg(emit.spread(R[t], s)), S[t], R[s])
         V = [ir.Constant(VECTOR, [float(j == t) for j in range(TILE)]) for t in range(TILE)]
         for t in range(TILE - 1, -1, -1):
             for s in range(t):
-                x = builder.fneg(_spread(builder, unit[s], t))
-                V[s] = _multiply_add(builder, x, V[t], V[s])
+                V[s] = emit.multiply_add(builder.fneg(emit.spread(S[s], t)), V[t], V[s])
         sqrt = ir.FunctionType(VECTOR, [VECTOR])
         sqrt = cgutils.get_or_insert_function(builder.module, sqrt, "llvm.sqrt.v16f32")
-        root = builder.call(sqrt, [pivots])
-        scale = builder.fdiv(one, root)
+        scale = builder.fdiv(ONE, builder.call(sqrt, [pivots]))
         for t in range(TILE):
-            builder.store(builder.fmul(V[t], scale), places[t], align=4)
-        positive = builder.fcmp_ordered(">", pivots, zero)
-        bits = builder.bitcast(positive, ir.IntType(TILE))
-        return builder.icmp_unsigned("==", bits, ir.IntType(TILE)(2**TILE - 1))
+            emit.store(builder.fmul(V[t], scale), at, t * TILE)
+        positive = builder.bitcast(builder.fcmp_ordered(">", pivots, ZERO), ir.IntType(TILE))
+        return builder.icmp_unsigned("==", positive, ir.IntType(TILE)(2**TILE - 1))
 
-    return types.boolean(scratch, types.intp), generate
-
-
-def prefetch_line(source, start):
-    """Ask for the 16 floats of the flat `source` that will be needed soon."""
+    return types.boolean(array, types.intp), generate
 
 
-@overload(prefetch_line)
-def _prefetch_line(source, start):
-    def compiled(source, start):
-        _prefetch(source, start)
-
-    return compiled
+@_compiled(_invert_factor)
+def invert_factor(array, at):
+    """Replace the tile D = U'U by the inverse of U; whether D was positive definite."""
+    D = _lines(array, at, TILE)
+    for t in range(TILE):
+        for s in range(t + 1, TILE):
+            D[s] -= D[t, s] / D[t, t] * D[t]
+    pivots = D.diagonal().copy()
+    V = np.eye(TILE, dtype=np.float32)
+    for t in range(TILE - 1, -1, -1):
+        for s in range(t):
+            V[s] -= D[s, t] / pivots[s] * V[t]
+    D[:] = V / np.sqrt(pivots)
+    return bool(np.all(pivots > 0))
 
 
 @intrinsic
-def _prefetch(typing, source, start):
+def _interleave(typing, array, to, pair):
     def generate(context, builder, signature, arguments):
-        i32, byte = ir.IntType(32), ir.IntType(8).as_pointer()
-        place = _line(context, builder, signature, arguments, 0, arguments[1])
-        prefetch = ir.FunctionType(ir.VoidType(), [byte, i32, i32, i32])
-        prefetch = cgutils.get_or_insert_function(builder.module, prefetch, "llvm.prefetch.p0")
-        builder.call(prefetch, [builder.bitcast(place, byte), i32(0), i32(LOC), i32(1)])
+        emit = _Emitter(context, builder, signature, arguments)
+        _, to, pair = arguments
+        a, b = emit.load(pair), emit.load(pair, TILE)
+        lanes = [lane for i in range(TILE) for lane in (i, TILE + i)]
+        emit.store(emit.shuffle(a, b, lanes[:TILE]), to)
+        emit.store(emit.shuffle(a, b, lanes[TILE:]), to, TILE)
         return context.get_dummy_value()
 
-    return types.void(source, types.intp), generate
+    return types.void(array, types.intp, types.intp), generate
+
+
+@_compiled(_interleave)
+def interleave(array, to, pair):
+    """Copy a pair of lines, (2, 16), as (16, 2)."""
+    array[to : to + 2 * TILE] = _lines(array, pair, 2).T.ravel()
+
+
+@intrinsic
+def _clear_line(typing, array, at):
+    def generate(context, builder, signature, arguments):
+        _Emitter(context, builder, signature, arguments).store(ZERO, arguments[1])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
+
+
+@_compiled(_clear_line)
+def clear_line(array, at):
+    """Set a line to zero."""
+    array[at : at + TILE] = 0.0
+
+
+@intrinsic
+def _copy_line(typing, array, to, source, start):
+    def generate(context, builder, signature, arguments):
+        emit = _Emitter(context, builder, signature, arguments)
+        emit.store(emit.load(arguments[3], array=2), arguments[1])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, source, types.intp), generate
+
+
+@_compiled(_copy_line)
+def copy_line(array, to, source, start):
+    """Copy a line of another array."""
+    array[to : to + TILE] = source[start : start + TILE]
+
+
+@intrinsic
+def _prefetch_line(typing, array, at):
+    def generate(context, builder, signature, arguments):
+        number, byte = ir.IntType(32), ir.IntType(8).as_pointer()
+        prefetch = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        prefetch = cgutils.get_or_insert_function(builder.module, prefetch, "llvm.prefetch.p0")
+        line = _Emitter(context, builder, signature, arguments).line(arguments[1])
+        read, soon, data = number(0), number(3), number(1)
+        builder.call(prefetch, [builder.bitcast(line, byte), read, soon, data])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
+
+
+@_compiled(_prefetch_line)
+def prefetch_line(array, at):
+    """Begin to load a line that will be needed soon."""
