@@ -59,9 +59,12 @@ def _column(kind: pa.DataType, column: NDArray[Any] | pa.Array | None, n: int) -
     return pa.ListArray.from_arrays(offsets, column.ravel())
 
 
-def row_indices(rows: Rows, codes: NDArray[np.int32]) -> pa.Array:
-    """The sorted indices of some rows of a matrix, a list each."""
+def cells_of(rows: Rows, codes: NDArray[np.int32]) -> tuple[pa.Array, pa.Array]:
+    """The sorted indices and the values of some rows of a matrix, a list each."""
     counts = rows.counts[codes]
     offsets = np.append(0, np.cumsum(counts))
     cells = np.arange(offsets[-1]) + np.repeat(rows.indptr[codes] - offsets[:-1], counts)
-    return pa.ListArray.from_arrays(offsets.astype(np.int32), rows.indices[cells])
+    offsets = offsets.astype(np.int32)
+    return tuple(
+        pa.ListArray.from_arrays(offsets, array[cells]) for array in (rows.indices, rows.values)
+    )

@@ -31,7 +31,13 @@ LOG = pa.struct(
     }
 )
 ITEM = pa.struct({"ratings": pa.int64(), "bias": pa.float32(), "factors": pa.list_(pa.float32())})
-USER = pa.struct([*ITEM, pa.field("seen", pa.list_(pa.int32()))])
+USER = pa.struct(
+    [
+        *ITEM,
+        pa.field("seen", pa.list_(pa.int32())),
+        pa.field("seen_ratings", pa.list_(pa.float32())),
+    ]
+)
 MODEL = pa.struct({"ratings": pa.int64(), "bias": pa.float32(), "info": pa.string()})
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duckmf import algorithms
-from duckmf.arrow import row_indices
+from duckmf.arrow import cells_of
 from duckmf.errors import DataError, OptionError
 from duckmf.options import Options
 from duckmf.progress import Progress
@@ -145,14 +145,14 @@ class Run:
         assert self.training is not None, "the statement calls start before epoch"
         return self.training
 
-    def user_rows(self, codes: NDArray[np.int32]) -> tuple[Any, Any, Any, Any]:
-        """Counts, biases, factors and training items of users; None for what they have not."""
+    def user_rows(self, codes: NDArray[np.int32]) -> tuple[Any, ...]:
+        """Counts, biases, factors, training items and ratings of users; None for what is not."""
         factors, by_user = self._trained.factors, self.ratings.by_user
-        seen = row_indices(by_user, codes) if self.options.keep_seen else None
-        return (*_rows_of(codes, by_user, factors.user_bias, factors.P), seen)
+        seen = cells_of(by_user, codes) if self.options.keep_seen else (None, None)
+        return (*_rows_of(codes, by_user, factors.user_bias, factors.P), *seen)
 
     def item_rows(self, codes: NDArray[np.int32]) -> tuple[Any, Any, Any]:
-        """Counts, biases and factors of items; None for what they have not."""
+        """Counts, biases and factors of items; None for what is not."""
         factors = self._trained.factors
         return _rows_of(codes, self.ratings.by_item, factors.item_bias, factors.Q)
 

@@ -17,7 +17,7 @@ LOG = (
     "STRUCT(train_loss DOUBLE, validation_loss DOUBLE, seconds DOUBLE, more BOOLEAN, error VARCHAR)"
 )
 ITEM = "STRUCT(ratings BIGINT, bias FLOAT, factors FLOAT[])"
-USER = "STRUCT(ratings BIGINT, bias FLOAT, factors FLOAT[], seen INTEGER[])"
+USER = "STRUCT(ratings BIGINT, bias FLOAT, factors FLOAT[], seen INTEGER[], seen_ratings FLOAT[])"
 
 # name: the types of its parameters, and of what it returns
 SIGNATURES: dict[str, tuple[list[str], str]] = {

@@ -31,7 +31,7 @@
 --                          with held-out rows the best epoch is kept
 -- duplicates               several rows of one user and item: 'mean' (default), 'sum', 'last' (by ts; of equal
 --                          times the larger rating), 'max', 'error'
--- keep_seen                store each user's training items, so that mf_recommend can leave them out (true)
+-- keep_seen                store each user's training items and ratings: mf_recommend leaves them out (true)
 -- seed                     where all randomness comes from (42): same seed and data, same model, bit for bit
 -- threads                  threads to train on (DuckDB's own setting)
 -- progress                 false hides the progress bar; so does DUCKMF_PROGRESS=0 in the environment
@@ -189,6 +189,7 @@ select
     f.model.bias as bias,
     null::float[] as factors,
     null::integer[] as seen,
+    null::float[] as seen_ratings,
     null::struct(
         t0 double, t1 double, beta float, drift float,
         days integer[], day_bias float[], bin_bias float[], factor_drift float[]
@@ -199,7 +200,7 @@ select
 from mf__finished f
 union all
 select
-    'epoch', null, null, null, null, null, null, null, null, e.epoch,
+    'epoch', null, null, null, null, null, null, null, null, null, e.epoch,
     {
         'train_loss': e.log.train_loss,
         'validation_loss': e.log.validation_loss,
@@ -211,13 +212,13 @@ where e.epoch > 0 and f.model.info is not null
 union all
 select
     'user', u.id, null, u.code, u.user.ratings, u.user.bias, u.user.factors, u.user.seen,
-    null, null, null, null
+    u.user.seen_ratings, null, null, null, null
 from mf__user_rows u cross join mf__finished f
 where f.model.info is not null
 union all
 select
     'item', null, i.id, i.code, i.item.ratings, i.item.bias, i.item.factors, null,
-    null, null, null, null
+    null, null, null, null, null
 from mf__item_rows i cross join mf__finished f
 where f.model.info is not null;
 

@@ -21,8 +21,8 @@ def test_a_model_has_its_rows_and_columns(small, algorithm):
     described = small.execute("select column_name, column_type from (describe m)").fetchall()
     columns = dict(described)
     assert list(columns) == [
-        "kind", "user_id", "item_id", "code", "ratings", "bias", "factors", "seen", "temporal",
-        "epoch", "metrics", "info",
+        "kind", "user_id", "item_id", "code", "ratings", "bias", "factors", "seen",
+        "seen_ratings", "temporal", "epoch", "metrics", "info",
     ]  # fmt: skip
     assert columns["factors"] == "FLOAT[]"
     assert columns["seen"] == "INTEGER[]"
@@ -47,8 +47,9 @@ def test_codes_follow_the_ids_and_seen_speaks_codes(small):
     ).fetchone()
     assert wrong == (0,)
     difference = small.execute(
-        "select count(*) from ((select user_id, item_id from ratings) except "
-        "(select u.user_id, i.item_id from (select user_id, unnest(seen) code from m where kind = 'user') u "
+        "select count(*) from ((select user_id, item_id, rating::float from ratings) except "
+        "(select u.user_id, i.item_id, u.rating from (select user_id, unnest(seen) code, "
+        "unnest(seen_ratings) rating from m where kind = 'user') u "
         "join m i on i.kind = 'item' and i.code = u.code))"
     ).fetchone()
     assert difference == (0,)
@@ -225,7 +226,7 @@ def test_keep_seen_false_stores_no_items(small):
     small.execute(
         "create table m as from mf_fit(ratings, user_id, item_id, rating, keep_seen := false, epochs := 2)"
     )
-    assert small.execute("select count(seen) from m").fetchone() == (0,)
+    assert small.execute("select count(seen), count(seen_ratings) from m").fetchone() == (0, 0)
 
 
 def test_ratings_may_be_any_number(small):

@@ -1,0 +1,39 @@
+"""The examples run as they stand, and stay short."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from duckmf import cli
+from duckmf.demo import examples
+from tests.clients import shell_program
+
+SCRIPTS = sorted([*examples().glob("*.py"), *examples().glob("*.sql")])
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_an_example_is_under_60_lines(path):
+    assert len(path.read_text().splitlines()) < 60
+
+
+@pytest.mark.parametrize("path", [p for p in SCRIPTS if p.suffix == ".py"], ids=lambda path: path.name)
+def test_a_python_example_runs(path):
+    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=120)
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert done.stdout
+
+
+def test_the_shell_example_runs_on_the_demo_database(tmp_path):
+    database = tmp_path / "demo.duckdb"
+    assert cli.main(["demo", str(database)]) == 0
+    done = subprocess.run(
+        [shell_program(), "-bail", str(database), "-c", f".read {examples() / 'serve.sql'}"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert "under 50" in done.stdout
