@@ -14,14 +14,19 @@ from duckmf.ratings import Rows
 
 def array(column: pa.ChunkedArray) -> NDArray[Any]:
     """A column without NULLs as one array; a column of one chunk is not copied."""
-    if column.num_chunks == 1:
-        return column.chunk(0).to_numpy(zero_copy_only=False)
-    return column.to_numpy()
+    values: NDArray[Any] = (
+        column.chunk(0).to_numpy(zero_copy_only=False)
+        if column.num_chunks == 1
+        else column.to_numpy()
+    )
+    return values
 
 
 def elements(column: pa.ChunkedArray) -> NDArray[Any]:
     """The elements of a column of lists, one after the other; none of a NULL list."""
-    parts = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    parts: list[NDArray[Any]] = [
+        chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks
+    ]
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
@@ -65,6 +70,7 @@ def cells_of(rows: Rows, codes: NDArray[np.int32]) -> tuple[pa.Array, pa.Array]:
     offsets = np.append(0, np.cumsum(counts))
     cells = np.arange(offsets[-1]) + np.repeat(rows.indptr[codes] - offsets[:-1], counts)
     offsets = offsets.astype(np.int32)
-    return tuple(
-        pa.ListArray.from_arrays(offsets, array[cells]) for array in (rows.indices, rows.values)
+    return (
+        pa.ListArray.from_arrays(offsets, rows.indices[cells]),
+        pa.ListArray.from_arrays(offsets, rows.values[cells]),
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from typing import TypeAlias
 
 import pyarrow as pa
 
@@ -18,7 +19,7 @@ from duckmf.run import Run
 from duckmf.runs import Runs
 from duckmf.training import Epoch
 
-Column = pa.ChunkedArray
+Column: TypeAlias = pa.ChunkedArray
 
 BEGUN = pa.struct({"run": pa.int64(), "error": pa.string()})
 LOG = pa.struct(

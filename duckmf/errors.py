@@ -1,4 +1,7 @@
-"""The errors that users meet. Each message: *function: what is wrong, with the value. What to do.*"""
+"""The errors that users meet.
+
+Each message says: *function: what is wrong, with the value; what to do.*
+"""
 
 
 class DuckMFError(ValueError):

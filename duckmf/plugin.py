@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from duckmf import interrupts, sqlfiles
 from duckmf.udfs import SIGNATURES, Udfs
 
-STORAGE_VERSION = "v1.4.0"  # what every supported DuckDB, and the current shells and tools, can read
+STORAGE_VERSION = (
+    "v1.4.0"  # what every supported DuckDB, and the current shells and tools, can read
+)
 
 # DuckDB may call a function after its connection is gone: what is registered stays for good.
 _registered: list[Udfs] = []
@@ -35,10 +38,10 @@ def load(con: duckdb.DuckDBPyConnection) -> None:
             con.create_function(
                 name,
                 udfs.functions[name],
-                parameters,
+                parameters,  # type: ignore[arg-type]  # a list of names, which is invariant
                 returns,
-                type="arrow",
-                null_handling="special",
+                type=PythonUDFType.ARROW,
+                null_handling=FunctionNullHandling.SPECIAL,
                 side_effects=True,
             )
     _loaded.add(con)

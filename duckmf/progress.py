@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from importlib import import_module
 from typing import Any
 
 from duckmf.training import Epoch
@@ -42,12 +43,8 @@ class Progress:
 
 
 def _new_bar(title: str, epochs: int, done: int) -> Any:
-    bar: Any
-    if _in_notebook():
-        from tqdm.auto import tqdm as bar
-    else:
-        from tqdm import tqdm as bar
-    return bar(desc=title, total=epochs, initial=done, unit="epoch", mininterval=0, leave=True)
+    tqdm = import_module("tqdm.auto" if _in_notebook() else "tqdm").tqdm
+    return tqdm(desc=title, total=epochs, initial=done, unit="epoch", mininterval=0)
 
 
 def _in_notebook() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from duckmf.errors import DataError
 from duckmf.kernels import sparse
 from duckmf.threads import Workers
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -61,9 +63,7 @@ class Triples:
     def select(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Triples:
         """The chosen rows alone, without `held_out`."""
         times = None if self.times is None else self.times[chosen]
-        return Triples(
-            self.users[chosen], self.items[chosen], self.values[chosen], None, times
-        )
+        return Triples(self.users[chosen], self.items[chosen], self.values[chosen], None, times)
 
 
 def by_rows(
@@ -79,7 +79,7 @@ def by_rows(
     before it and the rows before theirs leave off.
     """
     cuts = np.linspace(0, len(rows), workers.threads + 1).astype(np.int64)
-    shares = [slice(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    shares = [slice(a, b) for a, b in itertools.pairwise(cuts)]
     counts = np.zeros((len(shares), n_rows), np.int64)
     workers.map(sparse.count, [(rows[s], counts[n]) for n, s in enumerate(shares)])
     indptr = np.append(0, np.cumsum(counts.sum(axis=0)))
@@ -144,16 +144,16 @@ def _cell_values(
     if duplicates == "last":
         return values[np.append(begin[1:], len(values)) - 1]
     if duplicates == "max":
-        return np.maximum.reduceat(values, begin)
-    sums = np.add.reduceat(_sorted_in_cells(values, first).astype(np.float64), begin)
+        largest: NDArray[np.float32] = np.maximum.reduceat(values, begin)
+        return largest
+    ordered = _sorted_in_cells(values, first).astype(np.float64)
+    sums: NDArray[np.float64] = np.add.reduceat(ordered, begin)
     if duplicates == "mean":
         sums /= np.diff(begin, append=len(values))
     return sums.astype(np.float32)
 
 
-def _sorted_in_cells(
-    values: NDArray[np.float32], first: NDArray[np.bool_]
-) -> NDArray[np.float32]:
+def _sorted_in_cells(values: NDArray[np.float32], first: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Each cell's values from small to large, so that their sum does not depend on their order.
 
     One sort of 64-bit keys: the cell's number above the float's bits, made to sort as integers.
@@ -163,7 +163,8 @@ def _sorted_in_cells(
     keys = np.cumsum(first, dtype=np.uint64) << np.uint64(32) | ordered
     keys.sort()
     ordered = keys.astype(np.uint32)
-    return np.where(ordered >> 31, ordered & np.uint32((1 << 31) - 1), ~ordered).view(np.float32)
+    bits = np.where(ordered >> 31, ordered & np.uint32((1 << 31) - 1), ~ordered)
+    return bits.view(np.float32)
 
 
 def held_out_share(triples: Triples, fraction: float, seed: int) -> NDArray[np.bool_]:

@@ -102,9 +102,11 @@ class Run:
                 f"mf_fit: the source has {n_items} item; a recommender needs at least two."
             )
         triples, held_out = self._split()
-        self._times = (float(triples.times.min()), float(triples.times.max())) if (
-            triples.times is not None and len(triples.times)
-        ) else None
+        self._times = (
+            (float(triples.times.min()), float(triples.times.max()))
+            if (triples.times is not None and len(triples.times))
+            else None
+        )
         shape = (n_users, n_items, self.options.duplicates, self._workers)
         self.ratings, self.merged = canonical(triples, *shape)
         self.held_out = None

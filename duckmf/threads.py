@@ -6,6 +6,7 @@ data alone and each writes only its own rows: the result does not depend on the 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -38,4 +39,4 @@ def row_pieces(indptr: NDArray[np.int64], entries: int = 1 << 16) -> list[tuple[
     n_rows = len(indptr) - 1
     cuts = np.searchsorted(indptr, np.arange(entries, indptr[-1], entries))
     bounds = np.unique(np.concatenate(([0], cuts, [n_rows])))
-    return [(int(a), int(b)) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [(int(a), int(b)) for a, b in itertools.pairwise(bounds)]

@@ -1,4 +1,4 @@
-"""How many factors? Train several models on the past, compare them on the last ratings of each user."""
+"""How many factors? Train on the past, compare on the last ratings of each user."""
 
 from pathlib import Path
 

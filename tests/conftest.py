@@ -58,7 +58,9 @@ def runs_of() -> Callable[[duckdb.DuckDBPyConnection], Sized]:
     from duckmf import plugin
 
     def runs(con: duckdb.DuckDBPyConnection) -> Sized:
-        assert ("mf__begin",) in con.execute("select function_name from duckdb_functions()").fetchall()
+        assert ("mf__begin",) in con.execute(
+            "select function_name from duckdb_functions()"
+        ).fetchall()
         calls = plugin._registered[-1].calls
         return calls.runs if calls else ()
 

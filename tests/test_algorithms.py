@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from duckmf import algorithms, sqlfiles
+from duckmf.errors import TrainingError
 from duckmf.options import Options
 from duckmf.ratings import Ratings, Triples, canonical
 from duckmf.threads import Workers
@@ -34,7 +35,9 @@ def trained(name: str, ratings: Ratings, epochs: int = 3, **options: object):
 
 
 def test_bias_is_the_stationary_point_of_its_objective(ratings):
-    factors, _ = trained("bias", ratings, epochs=200, user_regularization=3.0, item_regularization=7.0)
+    factors, _ = trained(
+        "bias", ratings, epochs=200, user_regularization=3.0, item_regularization=7.0
+    )
     rows = ratings.by_user
     errors = rows.values - factors.predict(rows.row_numbers(), rows.indices)
     gradient_user = np.bincount(rows.row_numbers(), errors, 30) - 3.0 * factors.user_bias
@@ -47,8 +50,12 @@ def test_popularity_is_the_damped_mean(ratings):
     factors, losses = trained("popularity", ratings, epochs=1, regularization=2.0)
     mu = ratings.by_user.values.mean()
     for item in range(20):
-        mine = ratings.by_item.values[ratings.by_item.indptr[item] : ratings.by_item.indptr[item + 1]]
-        assert factors.item_bias[item] == pytest.approx(np.sum(mine - mu) / (len(mine) + 2), abs=1e-5)
+        mine = ratings.by_item.values[
+            ratings.by_item.indptr[item] : ratings.by_item.indptr[item + 1]
+        ]
+        assert factors.item_bias[item] == pytest.approx(
+            np.sum(mine - mu) / (len(mine) + 2), abs=1e-5
+        )
     assert factors.user_bias is None
     rows = ratings.by_user
     errors = rows.values - factors.predict(rows.row_numbers(), rows.indices)
@@ -125,3 +132,8 @@ def test_without_patience_all_epochs_run():
 def test_patience_counts_epochs_without_an_improvement_of_tolerance():
     assert run([1.0, 0.9, 0.899, 0.898, 0.5], patience=2, tolerance=0.01) == 4
     assert run([1.0, 0.9, 0.899, 0.88, 0.88, 0.88], patience=2, tolerance=0.01) == 6
+
+
+def test_a_loss_that_is_no_number_is_an_error_with_the_epoch():
+    with pytest.raises(TrainingError, match="mf_fit: the training loss is nan after epoch 2; raise"):
+        run([1.0, float("nan"), 0.5])

@@ -44,7 +44,9 @@ def test_a_read_only_database_trains_into_a_temp_table(tmp_path):
     with duckmf.connect(path) as con:
         con.execute(f"create table ratings as from '{MOVIELENS / 'ratings.parquet'}'")
     with duckmf.connect(path, read_only=True) as con:
-        con.execute("create temp table m as from mf_fit(ratings, user_id, movie_id, rating, epochs := 1)")
+        con.execute(
+            "create temp table m as from mf_fit(ratings, user_id, movie_id, rating, epochs := 1)"
+        )
         assert len(con.execute("from mf_recommend(m, 1)").fetchall()) == 10
 
 
@@ -52,7 +54,9 @@ def test_connect_passes_its_arguments_on_and_makes_files_that_old_clients_open(t
     path = tmp_path / "new.duckdb"
     with duckmf.connect(path, config={"threads": 1}) as con:
         assert con.execute("select current_setting('threads')").fetchone() == (1,)
-        tags = con.execute("select tags from duckdb_databases() where database_name = 'new'").fetchone()
+        tags = con.execute(
+            "select tags from duckdb_databases() where database_name = 'new'"
+        ).fetchone()
         assert "v1.4" in str(tags) or "v1.0" in str(tags) or tags == ({},), tags
 
 
@@ -61,7 +65,9 @@ def test_install_persists_the_pure_macros_and_replaces_older_ones(tmp_path):
     with duckmf.connect(path) as con:
         con.execute("create macro mf_recommend(x) as table select 'old' as old")
         con.execute(f"create table ratings as from '{MOVIELENS / 'ratings.parquet'}'")
-        con.execute("create table films as from mf_fit(ratings, user_id, movie_id, rating, epochs := 1)")
+        con.execute(
+            "create table films as from mf_fit(ratings, user_id, movie_id, rating, epochs := 1)"
+        )
         expected = con.execute("from mf_recommend(films, 1)").fetchall()
         duckmf.install(con)
         duckmf.install(con)
@@ -102,7 +108,14 @@ def test_importing_is_light():
 
 
 @pytest.mark.parametrize(
-    "ending", ["", "con.close()", "cursor = con.cursor()", "relation = con.sql('from m')", "raise SystemExit(0)"]
+    "ending",
+    [
+        "",
+        "con.close()",
+        "cursor = con.cursor()",
+        "relation = con.sql('from m')",
+        "raise SystemExit(0)",
+    ],
 )
 def test_the_interpreter_exits_without_noise(ending):
     script = f"""
@@ -123,7 +136,13 @@ def test_demo_keeps_a_file_that_any_client_reads(tmp_path, capsys):
     path = tmp_path / "demo.duckdb"
     assert cli.main(["demo", str(path)]) == 0
     shown = capsys.readouterr().out
-    for expected in ("mf_fit(train, user_id, movie_id, rating)", "rmse", "biases", "recommended", "(19"):
+    for expected in (
+        "mf_fit(train, user_id, movie_id, rating)",
+        "rmse",
+        "biases",
+        "recommended",
+        "(19",
+    ):
         assert expected in shown
     with duckdb.connect(str(path)) as plain:
         assert len(plain.execute("from mf_recommend(films, 1)").fetchall()) == 10
@@ -140,4 +159,8 @@ def test_install_command_makes_the_macros_available(tmp_path, capsys):
 
 
 def test_sql_files_are_found():
-    assert {path.stem for path in sqlfiles.folder().glob("*.sql")} >= {"fit", "predict", "recommend"}
+    assert {path.stem for path in sqlfiles.folder().glob("*.sql")} >= {
+        "fit",
+        "predict",
+        "recommend",
+    }

@@ -19,7 +19,9 @@ def test_an_example_is_under_60_lines(path):
     assert len(path.read_text().splitlines()) < 60
 
 
-@pytest.mark.parametrize("path", [p for p in SCRIPTS if p.suffix == ".py"], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [p for p in SCRIPTS if p.suffix == ".py"], ids=lambda path: path.name
+)
 def test_a_python_example_runs(path):
     done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=120)
     assert (done.stderr, done.returncode) == ("", 0)

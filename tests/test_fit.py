@@ -104,7 +104,9 @@ def test_same_bits_whatever_the_row_order_and_the_threads(small, algorithm):
 )  # fmt: skip
 def test_ids_of_any_type_come_back_as_they_were(small, id_type, id_expression):
     small.execute("create type mood as enum ('sad', 'ok', 'happy')")
-    small.execute(f"create table source as select user_id, {id_expression} as id, rating from ratings")
+    small.execute(
+        f"create table source as select user_id, {id_expression} as id, rating from ratings"
+    )
     small.execute("create table m as from mf_fit(source, user_id, id, rating, algorithm := 'bias')")
     expected = {"mood": "ENUM('sad', 'ok', 'happy')"}.get(id_type, id_type)
     assert small.execute("select distinct typeof(item_id) from m").fetchone()[0] == expected
@@ -158,15 +160,25 @@ def test_uncommitted_rows_are_seen_and_a_rollback_leaves_nothing(small):
     users = small.execute("select count(*) from m where kind = 'user'").fetchone()
     assert users == (41,)
     small.execute("rollback")
-    assert small.execute("select count(*) from duckdb_tables() where table_name = 'm'").fetchone() == (0,)
+    assert small.execute(
+        "select count(*) from duckdb_tables() where table_name = 'm'"
+    ).fetchone() == (0,)
 
 
 @pytest.mark.parametrize(
     "part",
-    ["where kind = 'item'", "where kind = 'epoch'", "where kind = 'model'", "limit 0", "where false"],
+    [
+        "where kind = 'item'",
+        "where kind = 'epoch'",
+        "where kind = 'model'",
+        "limit 0",
+        "where false",
+    ],
 )
 def test_any_part_of_a_model_can_be_read_and_no_run_is_left(small, part, runs_of):
-    small.execute(f"select user_id from mf_fit(ratings, user_id, item_id, rating, epochs := 2) {part}").fetchall()
+    small.execute(
+        f"select user_id from mf_fit(ratings, user_id, item_id, rating, epochs := 2) {part}"
+    ).fetchall()
     assert len(runs_of(small)) == 0
 
 
@@ -180,7 +192,9 @@ def test_duplicates_mean_what_the_option_says(con):
         con.execute(
             f"create or replace table m as from mf_fit(source, u, i, r, t, algorithm := 'bias', duplicates := '{how}')"
         )
-        ratings, mu, info = con.execute("select ratings, bias, info from m where kind = 'model'").fetchone()
+        ratings, mu, info = con.execute(
+            "select ratings, bias, info from m where kind = 'model'"
+        ).fetchone()
         assert ratings == 2
         assert mu == pytest.approx((expected + 5) / 2), how
         assert json.loads(info)["duplicates_merged"] == 2
@@ -232,14 +246,17 @@ def test_keep_seen_false_stores_no_items(small):
 def test_ratings_may_be_any_number(small):
     as_double = model_of(small, "mf_fit(ratings, user_id, item_id, rating, epochs := 2)")
     for cast in ("decimal(5, 1)", "varchar"):
-        assert model_of(small, f"mf_fit(ratings, user_id, item_id, rating::{cast}, epochs := 2)") == as_double
+        assert (
+            model_of(small, f"mf_fit(ratings, user_id, item_id, rating::{cast}, epochs := 2)")
+            == as_double
+        )
 
 
 def test_popularity_needs_no_rating(small):
-    small.execute("create table m as from mf_fit(ratings, user_id, item_id, algorithm := 'popularity')")
-    top = small.execute(
-        "select item_id from mf_recommend(m, -1, k := 3) order by rank"
-    ).fetchall()
+    small.execute(
+        "create table m as from mf_fit(ratings, user_id, item_id, algorithm := 'popularity')"
+    )
+    top = small.execute("select item_id from mf_recommend(m, -1, k := 3) order by rank").fetchall()
     counted = small.execute(
         "select item_id from ratings group by item_id order by count(*) desc, item_id limit 3"
     ).fetchall()

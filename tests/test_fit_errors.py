@@ -74,10 +74,19 @@ def test_a_bad_row_is_counted(source, runs_of, row):
             "mf_fit: algorithm 'bias' does not use n_factors; leave it out. Its options are duplicates,",
         ),
         (FIT + ", n_factors := 0", "mf_fit: n_factors is 0; give a whole number from 1 to 1024."),
-        (FIT + ", n_factors := 1.5", "mf_fit: n_factors is 1.5; give a whole number from 1 to 1024."),
+        (
+            FIT + ", n_factors := 1.5",
+            "mf_fit: n_factors is 1.5; give a whole number from 1 to 1024.",
+        ),
         (FIT + ", n_factors := [8, 16]", "mf_fit: n_factors is [8, 16]; give a whole number"),
-        (FIT + ", regularization := -1", "mf_fit: regularization is -1; give a number of at least 0"),
-        (FIT + ", regularization := 'a'", "mf_fit: regularization is 'a'; give a number of at least 0"),
+        (
+            FIT + ", regularization := -1",
+            "mf_fit: regularization is -1; give a number of at least 0",
+        ),
+        (
+            FIT + ", regularization := 'a'",
+            "mf_fit: regularization is 'a'; give a number of at least 0",
+        ),
         (FIT + ", keep_seen := 1", "mf_fit: keep_seen is 1; give true or false."),
         (
             FIT + ", duplicates := 'first'",
@@ -96,7 +105,10 @@ def test_a_bad_row_is_counted(source, runs_of, row):
             "mf_fit: validation holds out 0 of 3 rows; choose it so that some rows are held out "
             "and some remain for training.",
         ),
-        (FIT + ", validation_fraction := 2", "mf_fit: validation_fraction is 2; give a number from"),
+        (
+            FIT + ", validation_fraction := 2",
+            "mf_fit: validation_fraction is 2; give a number from",
+        ),
         (FIT + ", r, ts := null", "Binder Error"),
         (
             "mf_fit(source, u, i, r, case when u = 2 then 'x' end",
@@ -111,7 +123,10 @@ def test_a_bad_row_is_counted(source, runs_of, row):
             "mf_fit: algorithm 'als' learns from ratings and none are given; add rating, or choose "
             "algorithm := 'popularity'.",
         ),
-        ("mf_fit(source, u, 1, r", "mf_fit: the source has 1 item; a recommender needs at least two."),
+        (
+            "mf_fit(source, u, 1, r",
+            "mf_fit: the source has 1 item; a recommender needs at least two.",
+        ),
     ],
 )
 def test_a_bad_argument_is_named(source, runs_of, call, message):
@@ -122,17 +137,8 @@ def test_a_bad_argument_is_named(source, runs_of, call, message):
 
 def test_an_empty_source(source):
     source.execute("delete from source")
-    assert (
-        refusal(source, FIT) == "mf_fit: the source has no rows; give it at least one rating."
-    )
+    assert refusal(source, FIT) == "mf_fit: the source has no rows; give it at least one rating."
 
 
 def test_a_misspelt_column_is_duckdbs_own_error(source):
     assert 'Referenced column "rr" not found' in refusal(source, "mf_fit(source, u, i, rr")
-
-
-def test_a_diverging_training_says_so(source):
-    said = refusal(source, FIT + ", algorithm := 'svd', learning_rate := 1000, epochs := 50")
-    assert said.startswith("mf_fit: ")
-    assert "learning_rate" in said
-    source.execute("create table m as from mf_fit(source, u, i, r)")

@@ -57,7 +57,9 @@ def as_cells(rows: Rows) -> dict[tuple[int, int], float]:
 
 @settings(max_examples=60, deadline=None)
 @given(cells, st.sampled_from(["mean", "sum", "max", "last"]), st.integers(1, 3), st.randoms())
-def test_canonical_equals_the_naive_way_for_any_order_and_threads(rows, duplicates, threads, random):
+def test_canonical_equals_the_naive_way_for_any_order_and_threads(
+    rows, duplicates, threads, random
+):
     ratings, merged = canonical(triples_of(rows), N_USERS, N_ITEMS, duplicates, Workers(threads))
     expected = naive(rows, duplicates)
     found = as_cells(ratings.by_user)
@@ -65,7 +67,9 @@ def test_canonical_equals_the_naive_way_for_any_order_and_threads(rows, duplicat
     assert merged == len(rows) - len(expected)
     for cell, value in expected.items():
         assert found[cell] == pytest.approx(value, rel=1e-5, abs=1e-5)
-    assert {(user, item): value for (item, user), value in as_cells(ratings.by_item).items()} == found
+    assert {
+        (user, item): value for (item, user), value in as_cells(ratings.by_item).items()
+    } == found
     for side in (ratings.by_user, ratings.by_item):
         for begin, end in zip(side.indptr[:-1], side.indptr[1:], strict=True):
             assert np.all(np.diff(side.indices[begin:end]) > 0)
@@ -98,4 +102,6 @@ def test_row_pieces_cover_all_rows_once_whatever_their_size():
     for counts in ([0, 0, 5, 100, 0, 1], [1] * 50, [0], [1000]):
         indptr = np.append(0, np.cumsum(counts)).astype(np.int64)
         pieces = row_pieces(indptr, 10)
-        assert [row for begin, end in pieces for row in range(begin, end)] == list(range(len(counts)))
+        assert [row for begin, end in pieces for row in range(begin, end)] == list(
+            range(len(counts))
+        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -30,7 +29,9 @@ def wait_until(condition, seconds=10.0):
 
 
 def assert_nothing_left(con: duckdb.DuckDBPyConnection) -> None:
-    assert con.execute("select count(*) from duckdb_tables() where table_name = 'm'").fetchone() == (0,)
+    assert con.execute(
+        "select count(*) from duckdb_tables() where table_name = 'm'"
+    ).fetchone() == (0,)
     con.execute("create table m as from mf_fit(ratings, user_id, movie_id, rating, epochs := 1)")
 
 
@@ -42,13 +43,17 @@ def test_a_failing_epoch_leaves_nothing(movielens, runs_of, monkeypatch):
 
     monkeypatch.setattr(bias.Bias, "epoch", fail)
     with pytest.raises(duckdb.Error, match="boom"):
-        movielens.execute("create table m as from mf_fit(ratings, user_id, movie_id, rating, algorithm := 'bias')")
+        movielens.execute(
+            "create table m as from mf_fit(ratings, user_id, movie_id, rating, algorithm := 'bias')"
+        )
     assert len(runs_of(movielens)) == 0
     assert_nothing_left(movielens)
 
 
 def test_an_interrupt_ends_the_statement_within_an_epoch(movielens, runs_of):
-    movielens.execute("create table warm as from mf_fit(ratings, user_id, movie_id, rating, epochs := 1)")
+    movielens.execute(
+        "create table warm as from mf_fit(ratings, user_id, movie_id, rating, epochs := 1)"
+    )
     timer = threading.Timer(0.5, movielens.interrupt)
     timer.start()
     began = time.monotonic()

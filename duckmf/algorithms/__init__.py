@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from duckmf.errors import OptionError
 from duckmf.model import Factors
-from duckmf.options import Options
+from duckmf.options import Options as BaseOptions
 from duckmf.ratings import Ratings
 from duckmf.threads import Workers
 
@@ -18,10 +18,14 @@ class Algorithm(Protocol):
     Its constructor lays the data out and draws the initial factors.
     """
 
-    Options: ClassVar[type[Options]]
-    options: Options
+    Options: ClassVar[type[BaseOptions]]
 
-    def __init__(self, ratings: Ratings, options: Options, workers: Workers) -> None: ...
+    def __init__(self, ratings: Ratings, options: Any, workers: Workers) -> None: ...
+
+    @property
+    def options(self) -> BaseOptions:
+        """What it was made with."""
+        ...
 
     @property
     def epochs(self) -> int:

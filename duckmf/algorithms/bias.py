@@ -62,9 +62,7 @@ class Bias:
 
     def factors(self) -> Factors:
         """mu and the biases."""
-        return Factors(
-            self._mu, self._bu.astype(np.float32), self._bi.astype(np.float32)
-        )
+        return Factors(self._mu, self._bu.astype(np.float32), self._bi.astype(np.float32))
 
 
 def mean(ratings: Ratings) -> float:
@@ -72,9 +70,7 @@ def mean(ratings: Ratings) -> float:
     return float(np.mean(ratings.by_user.values, dtype=np.float64))
 
 
-def damped_means(
-    rows: Rows, expected: NDArray[np.float64], damping: float
-) -> NDArray[np.float64]:
+def damped_means(rows: Rows, expected: NDArray[np.float64], damping: float) -> NDArray[np.float64]:
     """b = sum (r - expected) / (n + damping) of each row; 0 for a row without ratings.
 
     expected: what the other side alone predicts, one number per column.

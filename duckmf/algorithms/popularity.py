@@ -1,7 +1,7 @@
 """Popularity: the same list for everybody, items by their number of training ratings.
 
-The count of an item is in its row of every model, so nothing is learned for the list itself. For
-predictions there is r(u, i) = mu + b_i with b_i = sum (r - mu) / (n + lambda), the damped item mean.
+The count of an item is in its row of every model, so nothing is learned for the list itself.
+Predictions are r(u, i) = mu + b_i with b_i = sum (r - mu) / (n + lambda), the damped item mean.
 """
 
 from __future__ import annotations
