@@ -141,11 +141,13 @@ def _merged(rows: Rows, first: NDArray[np.bool_], duplicates: str) -> Rows:
 def _cell_values(
     values: NDArray[np.float32], first: NDArray[np.bool_], begin: NDArray[np.int64], duplicates: str
 ) -> NDArray[np.float32]:
+    chosen: NDArray[np.float32]
     if duplicates == "last":
-        return values[np.append(begin[1:], len(values)) - 1]
+        chosen = values[np.append(begin[1:], len(values)) - 1]
+        return chosen
     if duplicates == "max":
-        largest: NDArray[np.float32] = np.maximum.reduceat(values, begin)
-        return largest
+        chosen = np.maximum.reduceat(values, begin)
+        return chosen
     ordered = _sorted_in_cells(values, first).astype(np.float64)
     sums: NDArray[np.float64] = np.add.reduceat(ordered, begin)
     if duplicates == "mean":
