@@ -172,13 +172,15 @@ def solve(
     """
     kernel = kernels.solve_nonnegative_rows if nonnegative else kernels.solve_rows
     errors = np.empty(len(rows))
-    scratch_size = kernels.layout(other.factors.shape[1] // TILE)[-1]
+    weights = rows.counts.astype(np.float64) ** penalty.scaling
+    n_tiles = other.factors.shape[1] // TILE
+    scratch_size = kernels.layout(n_tiles)[-1]
 
     def solve_piece(begin: int, end: int) -> None:
         kernel(
-            begin, end, rows.indptr, rows.indices, rows.values,
-            this.factors, this.bias, errors, other.factors, other.bias, _aligned(scratch_size),
-            mu, other.n_factors, penalty.factors, penalty.bias, penalty.scaling,
+            begin, end, rows.indptr, rows.indices, rows.values, weights,
+            this.factors.ravel(), this.bias, errors, other.factors.ravel(), other.bias,
+            _aligned(scratch_size), mu, other.n_factors, n_tiles, penalty.factors, penalty.bias,
         )  # fmt: skip
 
     workers.map(solve_piece, row_pieces(rows.indptr + ROW_COST * np.arange(len(rows) + 1)))

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from duckmf.kernels.jit import kernel
+from duckmf.kernels.jit import kernel, part
 from duckmf.kernels.tiles import (
     AREA,
     TILE,
@@ -57,10 +57,10 @@ def layout(n_tiles: int) -> tuple[int, ...]:
     return targets, border, solution, spare, matrix, matrix + n_tiles * n_tiles * AREA
 
 
-places = kernel(layout)
+places = part(layout)
 
 
-@kernel
+@part
 def clear(scratch, n_tiles):
     """Set A and the border to zero."""
     _, border, _, _, matrix, _ = places(n_tiles)
@@ -71,7 +71,7 @@ def clear(scratch, n_tiles):
             clear_line(scratch, matrix + i * (n_tiles + 1) * AREA + line * TILE)
 
 
-@kernel
+@part
 def normal_equations(start, stop, indices, values, scratch, other, other_bias, n_tiles, mu):
     """Sum A (without its ridge) and the border over the ratings start to stop of one row.
 
@@ -108,22 +108,24 @@ def normal_equations(start, stop, indices, values, scratch, other, other_bias, n
     return total, squares
 
 
-@kernel
+@part
 def add_ridge(scratch, n_factors, n_tiles, ridge):
     """A += ridge I, the identity in the padding; returns the ridge, raised to what float32 sees."""
     matrix = places(n_tiles)[4]
     trace = 0.0
-    for i in range(n_factors):
-        tile = matrix + i // TILE * (n_tiles + 1) * AREA
-        trace += scratch[tile + i % TILE * (TILE + 1)]
+    for i in range(n_tiles):
+        diagonal = matrix + i * (n_tiles + 1) * AREA
+        for a in range(min(TILE, n_factors - TILE * i)):
+            trace += scratch[diagonal + a * (TILE + 1)]
     ridge = max(ridge, RIDGE_FLOOR * trace)
-    for i in range(TILE * n_tiles):
-        at = matrix + i // TILE * (n_tiles + 1) * AREA + i % TILE * (TILE + 1)
-        scratch[at] = scratch[at] + ridge if i < n_factors else 1.0
+    for i in range(n_tiles):
+        diagonal = matrix + i * (n_tiles + 1) * AREA
+        for a in range(TILE):
+            scratch[diagonal + a * (TILE + 1)] += ridge if TILE * i + a < n_factors else 1.0
     return ridge
 
 
-@kernel
+@part
 def factorize(scratch, n_tiles):
     """A = U'U in place, its diagonal tiles inverted: V_p = U_pp^-1; the border becomes (s b) U^-1.
 
@@ -157,7 +159,7 @@ def factorize(scratch, n_tiles):
     return True
 
 
-@kernel
+@part
 def solve_bias(scratch, n_tiles, total, weight):
     """beta, from the system's last line (s, weight | total), and what the minimum takes off |t|^2.
 
@@ -176,7 +178,7 @@ def solve_bias(scratch, n_tiles, total, weight):
     return bias, yy + bias * (total - zy)
 
 
-@kernel
+@part
 def back_substitute(scratch, n_tiles, bias):
     """Solve U x = y - bias * z into the solution."""
     _, border, solution, spare, matrix, _ = places(n_tiles)
@@ -193,25 +195,23 @@ def back_substitute(scratch, n_tiles, bias):
 
 @kernel
 def solve_rows(
-    begin, end, indptr, indices, values, this, this_bias, sse,
-    other, other_bias, scratch, mu, n_factors, reg, bias_reg, scaling,
+    begin, end, indptr, indices, values, weights, this, this_bias, sse,
+    other, other_bias, scratch, mu, n_factors, n_tiles, reg, bias_reg,
 ):  # fmt: skip
     """Solve the rows begin to end of `this` and `this_bias`; sse gets their squared errors.
 
-    indptr, indices, values: CSR, int64, int32, float32. this (n_rows, padded), other (n_others,
-    padded) float32, padded to whole tiles with zeros; biases float32; sse (n_rows,) float64, NaN
-    for a row that cannot be solved. The penalties are reg * n^scaling and bias_reg * n^scaling for
-    a row of n ratings; a row without ratings gets zeros.
+    indptr, indices, values: CSR, int64, int32, float32. weights (n_rows,) float64: the penalties
+    of a row are its weight times reg and bias_reg. this, other: flat float32, 16 n_tiles factors a
+    row, those from n_factors on zero; biases float32. sse (n_rows,) float64: NaN for a row that
+    cannot be solved. A row without ratings gets zeros.
     """
-    n_tiles = other.shape[1] // TILE
-    lines, features = this.ravel(), other.ravel()
     solution = places(n_tiles)[2]
     for row in range(begin, end):
         x = row * n_tiles * TILE
         n = indptr[row + 1] - indptr[row]
         if n == 0:
             for i in range(0, n_tiles * TILE, TILE):
-                clear_line(lines, x + i)
+                clear_line(this, x + i)
             this_bias[row] = 0.0
             sse[row] = 0.0
             continue
@@ -221,14 +221,13 @@ def solve_rows(
             indices,
             values,
             scratch,
-            features,
+            other,
             other_bias,
             n_tiles,
             mu,
         )
-        penalty = float(n) ** scaling
-        ridge = add_ridge(scratch, n_factors, n_tiles, reg * penalty)
-        bias_ridge = bias_reg * penalty
+        ridge = add_ridge(scratch, n_factors, n_tiles, reg * weights[row])
+        bias_ridge = bias_reg * weights[row]
         if not factorize(scratch, n_tiles):
             sse[row] = np.nan
             continue
@@ -236,7 +235,7 @@ def solve_rows(
         back_substitute(scratch, n_tiles, np.float32(bias))
         size = 0.0
         for i in range(0, n_tiles * TILE, TILE):
-            copy_line(lines, x + i, scratch, solution + i)
+            copy_line(this, x + i, scratch, solution + i)
             for j in range(TILE):
                 size += np.float64(scratch[solution + i + j]) ** 2
         this_bias[row] = bias
@@ -244,7 +243,7 @@ def solve_rows(
         sse[row] = max(squares - explained - ridge * size - bias_ridge * bias * bias, 0.0)
 
 
-@kernel
+@part
 def eliminate_bias(scratch, A, b, n_tiles, total, weight):
     """A (n_factors, n_factors) and b, float64, of the system that is left without beta.
 
@@ -262,7 +261,7 @@ def eliminate_bias(scratch, A, b, n_tiles, total, weight):
             A[j, i] = A[i, j]
 
 
-@kernel
+@part
 def descend_nonnegative(x, g, A):
     """Minimize x'Ax / 2 - b'x over x >= 0 from x and its gradient g = Ax - b, by coordinates.
 
@@ -286,20 +285,19 @@ def descend_nonnegative(x, g, A):
 
 @kernel
 def solve_nonnegative_rows(
-    begin, end, indptr, indices, values, this, this_bias, sse,
-    other, other_bias, scratch, mu, n_factors, reg, bias_reg, scaling,
+    begin, end, indptr, indices, values, weights, this, this_bias, sse,
+    other, other_bias, scratch, mu, n_factors, n_tiles, reg, bias_reg,
 ):  # fmt: skip
     """`solve_rows` under this >= 0; the search begins at the rows as they stand."""
-    n_tiles = other.shape[1] // TILE
-    features = other.ravel()
     border = places(n_tiles)[1]
     A, b = np.empty((n_factors, n_factors)), np.empty(n_factors)
     x, g = np.empty(n_factors), np.empty(n_factors)
     for row in range(begin, end):
+        first = row * n_tiles * TILE
         n = indptr[row + 1] - indptr[row]
         if n == 0:
             for i in range(n_factors):
-                this[row, i] = 0.0
+                this[first + i] = 0.0
             this_bias[row] = 0.0
             sse[row] = 0.0
             continue
@@ -309,28 +307,28 @@ def solve_nonnegative_rows(
             indices,
             values,
             scratch,
-            features,
+            other,
             other_bias,
             n_tiles,
             mu,
         )
-        penalty = float(n) ** scaling
-        ridge = add_ridge(scratch, n_factors, n_tiles, reg * penalty)
-        weight = n + bias_reg * penalty
+        ridge = add_ridge(scratch, n_factors, n_tiles, reg * weights[row])
+        bias_ridge = bias_reg * weights[row]
+        weight = n + bias_ridge
         eliminate_bias(scratch, A, b, n_tiles, total, weight)
         for i in range(n_factors):
-            x[i] = this[row, i]
+            x[i] = this[first + i]
         for i in range(n_factors):
             g[i] = -b[i]
             for j in range(n_factors):
                 g[i] += A[i, j] * x[j]
         descend_nonnegative(x, g, A)
-        # sum e^2 = sum t^2 - total^2 / weight + x'(g - b) - ridge |x|^2 - bias_reg n^nu beta^2
+        # sum e^2 = sum t^2 - total^2 / weight + x'(g - b) - ridge |x|^2 - bias_ridge beta^2
         bias = total
         squares -= total * total / weight
         for i in range(n_factors):
             bias -= scratch[border + i // TILE * 2 * TILE + i % TILE] * x[i]
             squares += x[i] * (g[i] - b[i] - ridge * x[i])
-            this[row, i] = x[i]
+            this[first + i] = x[i]
         this_bias[row] = bias / weight
-        sse[row] = max(squares - bias_reg * penalty * (bias / weight) ** 2, 0.0)
+        sse[row] = max(squares - bias_ridge * (bias / weight) ** 2, 0.0)

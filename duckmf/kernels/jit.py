@@ -21,10 +21,15 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     try:
         return _compiled(function, cache=True)
     except RuntimeError:  # numba found no folder to write its cache to
-        return _compiled(function, cache=False)
+        return _compiled(function)
 
 
-def _compiled(function: Callable[..., Any], cache: bool) -> Callable[..., Any]:
-    decorate = njit(nogil=True, fastmath=FASTMATH, error_model="numpy", cache=cache)
+def part(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make `function` a part of the kernels that call it: compiled with them, not on its own."""
+    return _compiled(function, inline="always")
+
+
+def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    decorate = njit(nogil=True, fastmath=FASTMATH, error_model="numpy", **options)
     compiled: Callable[..., Any] = decorate(function)
     return compiled

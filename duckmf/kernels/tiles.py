@@ -28,22 +28,24 @@ FUSED = ("contract",)
 
 
 class _Emitter:
-    """Writes vector instructions into a kernel, for an operation on its argument 0, an array."""
+    """Writes vector instructions into a kernel, on the array that is one of its arguments."""
 
-    def __init__(self, context, builder, signature, arguments):
-        self.context, self.signature, self.arguments = context, signature, arguments
+    def __init__(self, context, builder, signature, arguments, array=0):
+        view = context.make_array(signature.args[array])
+        self.data = view(context, builder, arguments[array]).data
         self.builder = builder
 
-    def line(self, start, offset=0, array=0):
-        """The address of a line `offset` behind `start`, in the array that is argument `array`."""
-        view = self.context.make_array(self.signature.args[array])
-        data = view(self.context, self.builder, self.arguments[array]).data
-        place = self.builder.add(start, start.type(offset))
-        return self.builder.bitcast(self.builder.gep(data, [place]), VECTOR.as_pointer())
+    def float(self, start, offset):
+        """The address `offset` floats behind `start`."""
+        return self.builder.gep(self.data, [self.builder.add(start, start.type(offset))])
 
-    def load(self, start, offset=0, array=0):
+    def line(self, start, offset=0):
+        """The address of a line."""
+        return self.builder.bitcast(self.float(start, offset), VECTOR.as_pointer())
+
+    def load(self, start, offset=0):
         """A line."""
-        return self.builder.load(self.line(start, offset, array), align=4)
+        return self.builder.load(self.line(start, offset), align=4)
 
     def store(self, vector, start, offset=0):
         """Write a line."""
@@ -51,8 +53,7 @@ class _Emitter:
 
     def load_everywhere(self, start, offset):
         """One float in all lanes."""
-        place = self.builder.bitcast(self.line(start, offset), ir.FloatType().as_pointer())
-        return self.everywhere(self.builder.load(place))
+        return self.everywhere(self.builder.load(self.float(start, offset)))
 
     def everywhere(self, scalar):
         """A scalar in all lanes."""
@@ -319,8 +320,9 @@ def clear_line(array, at):
 @intrinsic
 def _copy_line(typing, array, to, source, start):
     def generate(context, builder, signature, arguments):
-        emit = _Emitter(context, builder, signature, arguments)
-        emit.store(emit.load(arguments[3], array=2), arguments[1])
+        target = _Emitter(context, builder, signature, arguments)
+        source = _Emitter(context, builder, signature, arguments, array=2)
+        target.store(source.load(arguments[3]), arguments[1])
         return context.get_dummy_value()
 
     return types.void(array, types.intp, source, types.intp), generate
