@@ -17,9 +17,10 @@ from duckmf.run import Run
 BETWEEN_EPOCHS_SECONDS = 10.0
 BETWEEN_PHASES_SECONDS = 600.0
 
+INTERRUPTED = "mf_fit: the training was interrupted. Nothing was written."
 GIVEN_UP = (
-    "mf_fit: this training was given up: it was interrupted, or its statement did not go on for "
-    f"{BETWEEN_PHASES_SECONDS:.0f} seconds. Nothing was written; run the statement again."
+    "mf_fit: the training was given up, because it was interrupted or its statement did not go on "
+    f"for {BETWEEN_PHASES_SECONDS:.0f} seconds. Nothing was written; run the statement again."
 )
 
 
@@ -70,12 +71,12 @@ class Runs:
                 yield run
                 between_epochs = run.between_epochs
                 if run.interrupted:
-                    raise TrainingError(GIVEN_UP)
+                    raise TrainingError(INTERRUPTED)
                 rest = BETWEEN_EPOCHS_SECONDS if between_epochs else BETWEEN_PHASES_SECONDS
                 run.deadline = time.monotonic() + rest
         except KeyboardInterrupt:
             self.forget(number)
-            raise TrainingError(GIVEN_UP) from None
+            raise TrainingError(INTERRUPTED) from None
         except BaseException:
             self.forget(number)
             raise
