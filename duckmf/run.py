@@ -170,7 +170,7 @@ class Run:
         return {
             "format": FORMAT,
             "algorithm": self.name,
-            "feedback": "explicit",
+            "feedback": self._algorithm.feedback,
             "options": _as_used(self.options, self._threads),
             "rating_min": float(values.min()),
             "rating_max": float(values.max()),
@@ -183,7 +183,7 @@ class Run:
             "held_out": 0 if self.held_out is None else len(self.held_out.indices),
             "epochs": len(training.log),
             "best_epoch": best.number if best else None,
-            "loss": "rmse",
+            "loss": self._algorithm.loss,
             "train_loss": best.train_loss if best else None,
             "validation_loss": best.validation_loss if best else None,
             "seconds": time.perf_counter() - self._began,

@@ -6,20 +6,18 @@ import math
 import time
 from dataclasses import dataclass
 
-import numpy as np
-
 from duckmf.algorithms import Algorithm
 from duckmf.errors import TrainingError
 from duckmf.model import Factors
 from duckmf.ratings import Rows
-from duckmf.threads import Workers, row_pieces
+from duckmf.threads import Workers
 
 DEFAULT_PATIENCE = 3  # epochs, where rows are held out
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the ratings gave. Losses are root mean squared errors."""
+    """What one pass over the ratings gave. The algorithm says what its losses are."""
 
     number: int
     train_loss: float
@@ -66,7 +64,7 @@ class Training:
         train_loss = self.algorithm.epoch(number)
         validation_loss = None
         if self._held_out is not None:
-            validation_loss = rmse(self.algorithm.factors(), self._held_out, self._workers)
+            validation_loss = self.algorithm.validation_loss(self._held_out, self._workers)
         epoch = Epoch(number, train_loss, validation_loss, time.perf_counter() - began)
         if not math.isfinite(train_loss):
             raise TrainingError(
@@ -92,15 +90,3 @@ class Training:
 
 def _validation(epoch: Epoch) -> float:
     return math.inf if epoch.validation_loss is None else epoch.validation_loss
-
-
-def rmse(factors: Factors, rows: Rows, workers: Workers) -> float:
-    """Root mean squared error of the model over rows by user, before clipping."""
-    users = rows.row_numbers()
-
-    def squared_errors(begin: int, end: int) -> float:
-        cells = slice(rows.indptr[begin], rows.indptr[end])
-        errors = rows.values[cells] - factors.predict(users[cells], rows.indices[cells])
-        return float(np.dot(errors, errors))
-
-    return math.sqrt(sum(workers.map(squared_errors, row_pieces(rows.indptr))) / len(users))

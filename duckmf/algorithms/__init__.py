@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol
 from duckmf.errors import OptionError
 from duckmf.model import Factors
 from duckmf.options import Options as BaseOptions
-from duckmf.ratings import Ratings
+from duckmf.ratings import Ratings, Rows
 from duckmf.threads import Workers
 
 
@@ -19,6 +19,8 @@ class Algorithm(Protocol):
     """
 
     Options: ClassVar[type[BaseOptions]]
+    feedback: ClassVar[str]  # 'explicit': it predicts ratings; 'implicit': it ranks
+    loss: ClassVar[str]  # what its losses are
 
     def __init__(self, ratings: Ratings, options: Any, workers: Workers) -> None: ...
 
@@ -33,7 +35,11 @@ class Algorithm(Protocol):
         ...
 
     def epoch(self, number: int) -> float:
-        """One pass over the ratings; returns the training loss, a root mean squared error."""
+        """One pass over the ratings; returns the training loss."""
+        ...
+
+    def validation_loss(self, held_out: Rows, workers: Workers) -> float:
+        """The loss on held-out ratings by user; smaller is better."""
         ...
 
     def factors(self) -> Factors:

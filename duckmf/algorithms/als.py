@@ -26,6 +26,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from duckmf.algorithms.explicit import Explicit
 from duckmf.errors import TrainingError
 from duckmf.kernels import als as kernels
 from duckmf.kernels.tiles import TILE
@@ -90,7 +91,7 @@ class Side:
         return self.factors[:, : self.n_factors].copy()
 
 
-class Als:
+class Als(Explicit):
     """One training of `algorithm := 'als'`."""
 
     Options = AlsOptions

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from duckmf.algorithms.explicit import Explicit
 from duckmf.model import Factors
 from duckmf.options import Options, option
 from duckmf.ratings import Ratings, Rows
@@ -29,7 +30,7 @@ class BiasOptions(Options):
     item_regularization: float | None = option(None, "lambda of b_i", low=0.0)
 
 
-class Bias:
+class Bias(Explicit):
     """The bias model in training."""
 
     Options = BiasOptions

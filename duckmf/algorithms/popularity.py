@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from duckmf.algorithms.bias import damped_means, mean
+from duckmf.algorithms.explicit import Explicit
 from duckmf.model import Factors
 from duckmf.options import Options, option
 from duckmf.ratings import Ratings
@@ -25,7 +26,7 @@ class PopularityOptions(Options):
     regularization: float = option(5.0, "lambda of b_i, in ratings", low=0.0)
 
 
-class Popularity:
+class Popularity(Explicit):
     """The popularity list in training."""
 
     Options = PopularityOptions

@@ -34,6 +34,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from duckmf.algorithms.explicit import Explicit
 from duckmf.blocks import lay_out
 from duckmf.kernels.sgd import descend
 from duckmf.model import Factors
@@ -67,7 +68,7 @@ class SvdOptions(Options):
     )
 
 
-class Svd:
+class Svd(Explicit):
     """A Funk SVD in training; rows are in the order of `Blocks`, numbers in units of sigma."""
 
     Options = SvdOptions
