@@ -41,12 +41,13 @@ class Run:
         self._counts = counts = request["counts"]
         self._has_rating = counts["has_rating"]
         self._has_times = counts["has_ts"]
-        self.name = request["algorithm"] or "als"
+        self.name = request["algorithm"] or ("als" if self._has_rating else "implicit_als")
         self._algorithm = algorithms.find(self.name)
         self.options = self._algorithm.Options.parse(request["options"], self.name)
         self._has_validation = counts["has_validation"]
         check_request(self.options, self._has_validation, self._has_times)
-        check_source(counts, self.name, self._has_rating, self._has_times)
+        check_source(counts, self._has_rating, self._has_times)
+        check_feedback(counts, self.name, self._algorithm.feedback, self._has_rating)
         self._began = time.perf_counter()
         self._triples = self._room(counts["n_rows"])
         self._gathered = 0
@@ -174,6 +175,7 @@ class Run:
             "options": _as_used(self.options, self._threads),
             "rating_min": float(values.min()),
             "rating_max": float(values.max()),
+            "rating_std": float(values.std(dtype=np.float64)),
             "ts_min": self._times[0] if self._times else None,
             "ts_max": self._times[1] if self._times else None,
             "users": len(ratings.by_user),
@@ -246,7 +248,7 @@ def check_request(options: Options, has_validation: bool, has_times: bool) -> No
         raise OptionError("mf_fit: duplicates is 'last' but ts is not given; add ts := ....")
 
 
-def check_source(counts: dict[str, Any], name: str, has_rating: bool, has_times: bool) -> None:
+def check_source(counts: dict[str, Any], has_rating: bool, has_times: bool) -> None:
     """Refuse a source whose rows cannot all be used.
 
     Raises:
@@ -255,11 +257,6 @@ def check_source(counts: dict[str, Any], name: str, has_rating: bool, has_times:
     n = counts["n_rows"]
     if n == 0:
         raise DataError("mf_fit: the source has no rows; give it at least one rating.")
-    if not has_rating and name != "popularity":
-        raise DataError(
-            f"mf_fit: algorithm '{name}' learns from ratings and none are given; "
-            "add rating, or choose algorithm := 'popularity'."
-        )
     nulls = {"user_id": "null_users", "item_id": "null_items"}
     numbers = {}
     if has_rating:
@@ -278,3 +275,21 @@ def check_source(counts: dict[str, Any], name: str, has_rating: bool, has_times:
                 f"mf_fit: {column} is no finite number in {counts[count]:,} of {n:,} rows; "
                 f"correct them, or leave them out of the source with WHERE isfinite({column})."
             )
+
+
+def check_feedback(counts: dict[str, Any], name: str, feedback: str, has_rating: bool) -> None:
+    """Refuse ratings that the algorithm cannot learn from.
+
+    Raises:
+        DataError: no ratings for one that predicts them, a negative strength for one that ranks.
+    """
+    if feedback == "explicit" and not has_rating and name != "popularity":
+        raise DataError(
+            f"mf_fit: algorithm '{name}' learns from ratings and none are given; "
+            "add rating, or choose algorithm := 'popularity'."
+        )
+    if feedback == "implicit" and counts["negative_ratings"]:
+        raise DataError(
+            f"mf_fit: rating is negative in {counts['negative_ratings']:,} of "
+            f"{counts['n_rows']:,} rows; algorithm '{name}' takes strengths of at least 0."
+        )

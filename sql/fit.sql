@@ -73,6 +73,7 @@ with recursive
             count(*) - count(s.i) as null_items,
             count(*) - count(s.r) as null_ratings,
             count(*) filter (where not isfinite(s.r)) as bad_ratings,
+            count(*) filter (where s.r < 0) as negative_ratings,
             count(*) - count(s.t) as null_times,
             count(*) filter (where not isfinite(s.t)) as bad_times,
             bool_or(s.has_rating) as has_rating,
