@@ -1,0 +1,203 @@
+-- mf_explain(model, user_id, item_id, k := 10)
+--
+-- Why a model scores an item for a user as it does: what each item that the user rated adds to the
+-- score. Plain SQL; needs no Python.
+--
+--   from mf_explain(films, 196, 318);
+--
+-- Returns rows whose contributions add up to the score of mf_recommend and the unclipped prediction
+-- of mf_predict, but for the rounding of float32:
+--   part VARCHAR         'baseline': mu + b_i, what anybody would get; 'item': a rated item;
+--                        'other items': all that are not among the k, in one row
+--   item_id              the rated item
+--   rating FLOAT         how the user rated it
+--   contribution DOUBLE  how much that adds to the score (or takes from it)
+--   rank BIGINT          of 'item' rows: 1 to k by the size of the contribution; equal ones are
+--                        ordered by item_id
+-- in this order.
+--
+-- model             a relation made by mf_fit with algorithm 'als', keep_seen := true and
+--                   nonnegative := false. Of its items, all that the user rated must be there
+-- user_id, item_id  a pair. If the model does not know both, there are no rows
+-- k                 rated items to list, at least 1
+--
+-- The factors and the bias of a user solve linear equations: they are a sum over the ratings. With
+-- z_j = (q_j, 1), A = sum_j z_j z_j' + n^nu diag(sigma lambda_u, ..., lambda_b) over the n items j
+-- that the user rated, and sigma the standard deviation of all ratings,
+--   (p_u, b_u) = A^-1 sum_j z_j (r_uj - mu - b_j)
+--   score = mu + b_i + sum_j (z_i' A^-1 z_j) (r_uj - mu - b_j)
+-- (after Hu, Koren and Volinsky 2008, section 5). A x = z_i is solved by conjugate gradients.
+
+create or replace macro mf_explain(model, user_id, item_id, k := 10) as table
+from (
+    with recursive
+    rows as not materialized (
+        from query_table(model)
+        union all by name
+        select
+            null::varchar as kind, null as user_id, null as item_id, null as code, null as ratings,
+            null as bias, null as factors, null as seen, null as seen_ratings, null as info
+        where false
+    ),
+    head as not materialized (
+        select
+            coalesce(any_value(m.bias), 0)::double as mu,
+            any_value((m.info ->> 'rating_std')::double) as deviation,
+            if(deviation > 1e-6 * abs(mu), deviation, 1) as sigma,
+            any_value((m.info ->> '$.options.regularization')::double) as shared,
+            coalesce(any_value((m.info ->> '$.options.user_regularization')::double), shared)
+                as lambda_u,
+            coalesce(any_value((m.info ->> '$.options.bias_regularization')::double), shared)
+                as lambda_b,
+            any_value((m.info ->> '$.options.regularization_scaling')::double) as nu,
+            case
+                when count(*) <> 1
+                    then error('mf_explain: this relation is not a model: it has ' || count(*)
+                        || ' rows of kind ''model'', not 1. Pass a table made by mf_fit.')
+                when any_value(m.info ->> 'format')::integer > 1
+                    then error('mf_explain: this model has format '
+                        || any_value(m.info ->> 'format')
+                        || ', made by a newer duckmf. Upgrade duckmf.')
+                when any_value(m.info ->> 'algorithm') <> 'als'
+                    then error('mf_explain: the scores of algorithm '''
+                        || any_value(m.info ->> 'algorithm')
+                        || ''' are no sum over ratings. Train with ''als''.')
+                when any_value((m.info ->> '$.options.nonnegative')::boolean)
+                    then error('mf_explain: nonnegative factors are no sum over ratings. '
+                        || 'Train with nonnegative := false.')
+                when coalesce(k < 1, true)
+                    then error('mf_explain: k is ' || coalesce(k::varchar, 'NULL')
+                        || '. Give how many items to list, at least 1.')
+                else k::bigint
+            end as k
+        from rows m
+        where m.kind = 'model'
+    ),
+    target as not materialized (
+        select
+            i.item_id as id, coalesce(i.bias, 0) as bias,
+            list_append(i.factors::double[], 1) as z
+        from rows i
+        where i.kind = 'item' and i.item_id = item_id
+    ),
+    person as not materialized (
+        select
+            u.ratings,
+            case
+                when u.ratings > 0 and (u.seen is null or u.seen_ratings is null)
+                    then error('mf_explain: the model does not hold what its users have rated. '
+                        || 'Train with keep_seen := true.')
+                else u.seen::integer[]
+            end as seen,
+            u.seen_ratings::float[] as seen_ratings
+        from rows u
+        where u.kind = 'user' and u.user_id = user_id
+    ),
+    mf__rated as materialized (
+        select
+            i.item_id as id, s.rating, list_append(i.factors::double[], 1) as z,
+            s.rating - h.mu - coalesce(i.bias, 0) as y
+        from head h,
+            (select unnest(p.seen) as code, unnest(p.seen_ratings) as rating from person p) s
+            join rows i on i.kind = 'item' and i.code = s.code
+    ),
+    ridges as not materialized (
+        select
+            list_append(
+                list_transform(t.z[2:], lambda x: h.sigma * h.lambda_u * p.ratings ^ h.nu),
+                h.lambda_b * p.ratings ^ h.nu
+            ) as ridge
+        from head h, target t, person p
+    ),
+    columns as not materialized (
+        select
+            list_transform(
+                range(1, len(any_value(r.z)) + 1),
+                lambda a: list_transform(list(r.z), lambda z: z[a])
+            ) as columns,
+            count(*) as n
+        from mf__rated r
+    ),
+    mf__equations as materialized (
+        select
+            t.z,
+            list_transform(
+                c.columns,
+                lambda one, a: list_transform(
+                    c.columns,
+                    lambda other, b: list_dot_product(one, other) + if(a = b, e.ridge[a], 0)
+                )
+            ) as A
+        from target t, ridges e, columns c, person p
+        where case
+            when c.n < p.ratings
+                then error('mf_explain: the model lacks ' || p.ratings - c.n || ' of the '
+                    || p.ratings || ' items that this user rated. Pass the whole model.')
+            else c.n > 0
+        end
+    ),
+    -- x: the solution so far; r = z - A x; p: the direction of the next step
+    mf__solving(step, x, r, p, rr) as (
+        select
+            0, list_transform(e.z, lambda v: 0::double), e.z, e.z, list_dot_product(e.z, e.z)
+        from mf__equations e
+        union all
+        select
+            s.step + 1, s.x, s.r,
+            list_transform(s.r, lambda v, a: v + list_dot_product(s.r, s.r) / s.rr * s.p[a]),
+            list_dot_product(s.r, s.r)
+        from (
+            select
+                s.step, s.p, s.rr,
+                list_transform(s.x, lambda v, a: v + s.length * s.p[a]) as x,
+                list_transform(s.r, lambda v, a: v - s.length * s.Ap[a]) as r
+            from (
+                select s.*, s.rr / list_dot_product(s.p, s.Ap) as length
+                from (
+                    select s.*, list_transform(e.A, lambda line: list_dot_product(line, s.p)) as Ap
+                    from mf__solving s, mf__equations e
+                    where s.step < 1000 and s.rr > 1e-24 * list_dot_product(e.z, e.z)
+                ) s
+            ) s
+        ) s
+    ),
+    solution as not materialized (
+        select
+            arg_max(s.x, s.step) as x,
+            case
+                when arg_max(s.rr, s.step) > 1e-12 * arg_min(s.rr, s.step)
+                    then error('mf_explain: the equations of this user have no single solution. '
+                        || 'Train with regularization above 0.')
+                else true
+            end as solved
+        from mf__solving s
+    ),
+    contributions as not materialized (
+        select
+            r.id, r.rating, list_dot_product(s.x, r.z) * r.y as contribution,
+            row_number() over (order by abs(contribution) desc, r.id) as rank
+        from mf__rated r, solution s
+        where s.solved and s.x is not null
+    ),
+    parts as not materialized (
+        select
+            1 as place, 'baseline' as part, null as id, null as rating,
+            h.mu + t.bias as contribution, null as rank
+        from head h, target t, person p
+        union all
+        select 2, 'item', c.id, c.rating, c.contribution, c.rank
+        from head h, contributions c
+        where c.rank <= h.k
+        union all
+        select 3, 'other items', null, null, sum(c.contribution), null
+        from head h, contributions c
+        where c.rank > h.k
+        having count(*) > 0
+        union all
+        select null, null, null, null, null, null from head h where h.k is null
+    )
+    select p.part, p.id as item_id, p.rating, p.contribution, p.rank
+    from parts p
+    order by p.place, p.rank
+);
+comment on macro table mf_explain is 'What each item that a user rated adds to one score';
