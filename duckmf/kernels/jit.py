@@ -29,7 +29,13 @@ def part(function: Callable[..., Any]) -> Callable[..., Any]:
     return _compiled(function, inline="always")
 
 
+def exact(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make `function` a part that rounds every operation where it stands."""
+    return _compiled(function, fastmath=False)
+
+
 def _compiled(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    decorate = njit(nogil=True, fastmath=FASTMATH, error_model="numpy", **options)
+    options = {"fastmath": FASTMATH} | options
+    decorate = njit(nogil=True, error_model="numpy", **options)
     compiled: Callable[..., Any] = decorate(function)
     return compiled
