@@ -8,9 +8,12 @@ Update:     all items to their optimum for the users as they stand, then all use
             [p_u b_u] = (X'X + ridge)^-1 X'(r_u - mu - b_i), with a line [q_i 1] of X per rating
 
 n_u and n_i are counts of ratings and nu the option `regularization_scaling`: 0 is plain ridge, 1
-is the weighted lambda of ALS-WR. sigma is the standard deviation of the ratings: with it the
-lambdas mean the same on any scale, and ratings times c give factors times sqrt(c), biases and
-predictions times c. This is the plain objective for ratings (r - mu) / sigma.
+is the weighted lambda of ALS-WR. The default lies between them: lambda = 1 with nu = 1/2 was good
+for small and large data alike, where no lambda was with nu = 0 or 1.
+
+sigma is the standard deviation of the ratings. With it the lambdas mean the same on any scale:
+ratings times c give factors times sqrt(c), biases and predictions times c. This is the plain
+objective for ratings (r - mu) / sigma.
 
 Source: Zhou, Wilkinson, Schreiber and Pan 2008, "Large-scale parallel collaborative filtering for
 the Netflix prize", section 3; the biases are those of Koren, Bell and Volinsky 2009, "Matrix
@@ -35,8 +38,8 @@ from duckmf.options import Options, option
 from duckmf.ratings import Ratings, Rows
 from duckmf.threads import Workers, row_pieces
 
-# A row costs as much as this many of its ratings, whatever the number of factors.
-ROW_COST = 40
+# Ratings to a piece of work; a row itself costs about as much as n_factors of its ratings.
+PIECE = 1 << 15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +48,14 @@ class AlsOptions(Options):
 
     n_factors: int = option(32, "factors of each user and item", low=1, high=1024)
     epochs: int = option(15, "passes over items and users", low=1, high=10_000)
-    regularization: float = option(0.05, "lambda, the L2 penalty", low=0.0)
+    regularization: float = option(
+        1.0, "lambda, the L2 penalty; with a scaling of 1, rather 0.05 to 0.1", low=0.0
+    )
     user_regularization: float | None = option(None, "of P; else regularization", low=0.0)
     item_regularization: float | None = option(None, "of Q; else regularization", low=0.0)
     bias_regularization: float | None = option(None, "of biases; else regularization", low=0.0)
     regularization_scaling: float = option(
-        1.0, "nu: a row of n ratings is penalized with lambda * n^nu", low=0.0, high=2.0
+        0.5, "nu: a row of n ratings is penalized with lambda * n^nu", low=0.0, high=2.0
     )
     nonnegative: bool = option(False, "keep all factors at or above zero; biases stay free")
 
@@ -184,7 +189,8 @@ def solve(
             _aligned(scratch_size), mu, other.n_factors, n_tiles, penalty.factors, penalty.bias,
         )  # fmt: skip
 
-    workers.map(solve_piece, row_pieces(rows.indptr + ROW_COST * np.arange(len(rows) + 1)))
+    costs = rows.indptr + other.n_factors * np.arange(len(rows) + 1)
+    workers.map(solve_piece, row_pieces(costs, PIECE))
     if not np.isfinite(total := errors.sum()):
         raise TrainingError(
             f"mf_fit: als cannot solve {np.count_nonzero(~np.isfinite(errors)):,} of "

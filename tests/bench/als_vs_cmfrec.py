@@ -52,7 +52,9 @@ def rmse(predict, triples: Triples) -> float:
 
 def ours(known: Known, ratings: Ratings, epochs: int) -> Result:
     """`als`; the seconds are the median epoch's."""
-    options = AlsOptions(n_factors=N_FACTORS, epochs=epochs, regularization=PENALTY)
+    options = AlsOptions(
+        n_factors=N_FACTORS, epochs=epochs, regularization=PENALTY, regularization_scaling=1.0
+    )
     workers = Workers(THREADS)
     als = Als(ratings, options, workers)
     seconds = []
