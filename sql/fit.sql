@@ -11,28 +11,43 @@
 -- rating                   SQL expression, a number
 -- ts                       SQL expression, the time of the rating; 'last' duplicates are chosen by it
 --
--- Options (NULL stands for the default; an option that the algorithm does not use is refused):
+-- Options. NULL, or leaving one out, is the default; - marks what an algorithm does not use, and refuses.
+--
+-- algorithm                als     svd     bias    popularity
+-- n_factors                32      32      -       -
+-- epochs                   15      20      10      -
+-- regularization           1.0     1.0     5.0     5.0
+-- regularization_scaling   0.5     0.5     -       -
+-- learning_rate            -       0.15    -       -
+-- learning_rate_decay      -       1.0     -       -
+-- nonnegative              false   -       -       -
+-- duplicates               mean    mean    mean    mean
+-- tolerance                0.0001  0.0001  0.0001  0.0001
+-- keep_seen                true    true    true    true
+-- seed                     42      42      42      42
 --
 -- algorithm                'als' (default): r = mu + b_u + b_i + <p_u, q_i>, alternating exact least squares
 --                          'svd': the same model by stochastic gradient descent
 --                          'bias': mu + b_u + b_i
 --                          'popularity': items by their number of ratings, the same list for everybody
--- n_factors                als, svd: length of p_u and q_i, 1 to 1024 (32)
--- epochs                   als, svd, bias: passes over the ratings
--- regularization           lambda of the L2 penalty; user_, item_ and bias_regularization default to it
--- regularization_scaling   als: nu in the penalty lambda * n^nu of a row with n ratings
--- learning_rate            svd: step size; learning_rate_decay: how it falls from epoch to epoch
--- nonnegative              als: factors >= 0 (false)
+-- n_factors                length of p_u and q_i, 1 to 1024
+-- epochs                   passes over the ratings
+-- regularization           lambda of the L2 penalty; user_regularization, item_regularization and
+--                          bias_regularization default to it
+-- regularization_scaling   nu in the penalty lambda * n^nu of a row with n ratings
+-- learning_rate            step size, for ratings of standard deviation 1
+-- learning_rate_decay      the share of it that is gone by the last epoch
+-- nonnegative              factors >= 0
 -- validation               boolean SQL expression: the rows held out for early stopping
 -- validation_fraction      or a share of the rows, by a hash of user, item and seed
 -- patience                 stop after so many epochs without an improvement of the validation loss (3);
 --                          without held-out rows, of the training loss, and only if given
--- tolerance                the smallest improvement of the loss (RMSE) that counts (0.0001);
+-- tolerance                the smallest improvement of the loss that counts;
 --                          with held-out rows the best epoch is kept
--- duplicates               several rows of one user and item: 'mean' (default), 'sum', 'last' (by ts; of equal
---                          times the larger rating), 'max', 'error'
--- keep_seen                store each user's training items and ratings: mf_recommend leaves them out (true)
--- seed                     where all randomness comes from (42): same seed and data, same model, bit for bit
+-- duplicates               what several rows of one user and item mean: 'mean', 'sum', 'last' (by ts; of
+--                          equal times the larger rating), 'max', 'error'
+-- keep_seen                store each user's training items and ratings: mf_recommend leaves them out
+-- seed                     where all randomness comes from: same seed and data, same model, bit for bit
 -- threads                  threads to train on (DuckDB's own setting)
 -- progress                 false hides the progress bar; so does DUCKMF_PROGRESS=0 in the environment
 --

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,13 +97,34 @@ def test_every_option_has_a_line_of_documentation_and_is_a_parameter_of_mf_fit(n
         assert field.name in parameters, field.name
 
 
+def table_of_defaults(text: str, mark: str) -> dict[str, dict[str, str]]:
+    """The table of defaults in the manual of mf_fit or in the README: {algorithm: {option: text}}."""
+    rows = [line.replace(mark, " ").split() for line in text.splitlines()]
+    begin = next(n for n, row in enumerate(rows) if row[:2] == ["algorithm", "als"])
+    head = rows[begin]
+    body = itertools.takewhile(lambda row: len(row) in (len(head), 1), rows[begin + 1 :])
+    body = [row for row in body if len(row) == len(head) and set(row[0]) != {"-"}]
+    return {
+        name: {row[0]: row[1 + n] for row in body if row[1 + n] != "-"}
+        for n, name in enumerate(head[1:])
+    }
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_the_documented_defaults_are_the_defaults(name):
-    text = (sqlfiles.folder() / "fit.sql").read_text()
-    for field in dataclasses.fields(algorithms.find(name).Options):
-        if field.default is not None and field.name not in ("algorithm",):
-            header = text[: text.index("create or replace")]
-            assert field.name in header or field.name.endswith("_regularization"), field.name
+@pytest.mark.parametrize("page", ["sql/fit.sql", "README.md"])
+def test_the_documented_defaults_are_the_defaults(name, page):
+    path = Path(__file__).parent.parent / page
+    if page == "sql/fit.sql":
+        path = sqlfiles.folder() / "fit.sql"
+    documented = table_of_defaults(path.read_text(), "--" if page.endswith("sql") else "|")
+    defaults = {
+        field.name: str(field.default).lower()
+        if field.default in (True, False)
+        else str(field.default)
+        for field in dataclasses.fields(algorithms.find(name).Options)
+        if field.default is not None
+    }
+    assert documented[name] == defaults
 
 
 class Scripted:
@@ -135,5 +158,7 @@ def test_patience_counts_epochs_without_an_improvement_of_tolerance():
 
 
 def test_a_loss_that_is_no_number_is_an_error_with_the_epoch():
-    with pytest.raises(TrainingError, match="mf_fit: the training loss is nan after epoch 2; raise"):
+    with pytest.raises(
+        TrainingError, match="mf_fit: the training loss is nan after epoch 2; raise"
+    ):
         run([1.0, float("nan"), 0.5])
