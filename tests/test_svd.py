@@ -124,6 +124,7 @@ def test_an_epoch_equals_its_naive_twin(n_factors, many_blocks):
             for u, i in [(grid.user_rows[n], grid.item_rows[n])]
         ]
         assert loss == pytest.approx(svd._sigma * np.sqrt(np.mean(squares)), rel=1e-5)
+    assert not svd._P[:, n_factors:].any()
     for name in ("bu", "bi", "P", "Q"):
         assert np.allclose(getattr(svd, f"_{name}"), getattr(twin, name), rtol=1e-4, atol=1e-5)
 

@@ -23,9 +23,10 @@ def descend(users, items, values, bu, bi, P, Q, pace_u, pace_i, begin, end):
     one = np.float32(1)
     two = np.float32(2)
     loss = 0.0
-    for n in range(begin, end):
-        u = users[n]
-        i = items[n]
+    # unsigned numbers spare every access the test for a negative index
+    for n in range(np.uintp(begin), np.uintp(end)):
+        u = np.uintp(users[n])
+        i = np.uintp(items[n])
         p = P[u]
         q = Q[i]
         dot = np.float32(0)
