@@ -65,7 +65,9 @@ def compare(n: int, id_type: str) -> None:
             pairs = [(read(con), fetch(con)) for _ in range(ROUNDS + 1)][1:]
     ours, theirs = (statistics.median(side) for side in zip(*pairs, strict=True))
     ratio = statistics.median(a / b for a, b in pairs)
-    print(f"{n:,} ratings, {id_type} ids: read {ours:.2f} s, fetchnumpy {theirs:.2f} s, {ratio:.2f}x")
+    print(
+        f"{n:,} ratings, {id_type} ids: read {ours:.2f} s, fetchnumpy {theirs:.2f} s, {ratio:.2f}x"
+    )
 
 
 if __name__ == "__main__":
