@@ -172,7 +172,7 @@ class Run:
             "format": FORMAT,
             "algorithm": self.name,
             "feedback": self._algorithm.feedback,
-            "options": _as_used(self.options, self._threads),
+            "options": _as_used(training.algorithm.options, self._threads),
             "rating_min": float(values.min()),
             "rating_max": float(values.max()),
             "rating_std": float(values.std(dtype=np.float64)),

@@ -47,7 +47,13 @@ class Algorithm(Protocol):
         ...
 
 
-_CLASSES = {"als": "Als", "svd": "Svd", "bias": "Bias", "popularity": "Popularity"}
+_CLASSES = {
+    "als": "Als",
+    "svd": "Svd",
+    "bias": "Bias",
+    "popularity": "Popularity",
+    "implicit_als": "ImplicitAls",
+}
 
 
 def find(name: str) -> type[Algorithm]:

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from duckmf.algorithms.explicit import Explicit
 from duckmf.errors import TrainingError
 from duckmf.kernels import als as kernels
-from duckmf.kernels.tiles import TILE
+from duckmf.kernels.tiles import TILE, aligned
 from duckmf.model import Factors
 from duckmf.options import Options, option
 from duckmf.ratings import Ratings, Rows
@@ -81,7 +81,7 @@ class Side:
     def zeros(cls, n: int, n_factors: int) -> Self:
         """n rows of zeros."""
         padded = -(-n_factors // TILE) * TILE
-        return cls(_aligned(n * padded).reshape(n, padded), np.zeros(n, np.float32), n_factors)
+        return cls(aligned(n * padded).reshape(n, padded), np.zeros(n, np.float32), n_factors)
 
     @classmethod
     def of(cls, factors: NDArray[np.float32], bias: NDArray[np.float32]) -> Self:
@@ -186,7 +186,7 @@ def solve(
         kernel(
             begin, end, rows.indptr, rows.indices, rows.values, weights,
             this.factors.ravel(), this.bias, errors, other.factors.ravel(), other.bias,
-            _aligned(scratch_size), mu, other.n_factors, n_tiles, penalty.factors, penalty.bias,
+            aligned(scratch_size), mu, other.n_factors, n_tiles, penalty.factors, penalty.bias,
         )  # fmt: skip
 
     costs = rows.indptr + other.n_factors * np.arange(len(rows) + 1)
@@ -204,10 +204,3 @@ def _moments(values: NDArray[np.float32]) -> tuple[float, float]:
     mu = float(values.mean(dtype=np.float64))
     sigma = float(values.std(dtype=np.float64))
     return mu, sigma if sigma > 1e-6 * abs(mu) else 1.0
-
-
-def _aligned(size: int) -> NDArray[np.float32]:
-    """Zeros that start at a cache line, so that no vector of 16 floats straddles two."""
-    array = np.zeros(size + TILE, np.float32)
-    skipped = -array.ctypes.data // array.itemsize % TILE
-    return array[skipped : skipped + size]

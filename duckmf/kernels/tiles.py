@@ -27,6 +27,13 @@ ONE = ir.Constant(VECTOR, [1.0] * TILE)
 FUSED = ("contract",)
 
 
+def aligned(size):
+    """Zeros (size,) float32 that start at a cache line, so that no line straddles two."""
+    array = np.zeros(size + TILE, np.float32)
+    skipped = -array.ctypes.data // array.itemsize % TILE
+    return array[skipped : skipped + size]
+
+
 class _Emitter:
     """Writes vector instructions into a kernel, on the array that is one of its arguments."""
 
@@ -91,6 +98,17 @@ class _Emitter:
         builder.branch(head)
         builder.position_at_end(done)
         return sums
+
+    def totals(self, vectors):
+        """The sums of 16 vectors, that of vector a in lane a."""
+        # Half of the vectors, each with the pairwise sums of two, until one is left.
+        even, odd = list(range(0, 2 * TILE, 2)), list(range(1, 2 * TILE, 2))
+        while len(vectors) > 1:
+            vectors = [
+                self.builder.fadd(self.shuffle(a, b, even), self.shuffle(a, b, odd))
+                for a, b in zip(vectors[::2], vectors[1::2], strict=True)
+            ]
+        return vectors[0]
 
     def products(self, left, right, n, lines, stride, ways=1):
         """The first `lines` lines of L'R, for L with `stride` floats to a line and R with 16.
@@ -211,16 +229,8 @@ def _add_rows(typing, array, to, tiles, x, n, sign):
                 for a, total in enumerate(sums)
             ]
 
-        # Half of the vectors, each with the pairwise sums of two, until lane a holds the sum of a.
-        sums = emit.sums(n, TILE, step)
-        even, odd = list(range(0, 2 * TILE, 2)), list(range(1, 2 * TILE, 2))
-        while len(sums) > 1:
-            sums = [
-                builder.fadd(emit.shuffle(a, b, even), emit.shuffle(a, b, odd))
-                for a, b in zip(sums[::2], sums[1::2], strict=True)
-            ]
-        total = emit.multiply_add(emit.everywhere(sign), sums[0], emit.load(to))
-        emit.store(total, to)
+        total = emit.totals(emit.sums(n, TILE, step))
+        emit.store(emit.multiply_add(emit.everywhere(sign), total, emit.load(to)), to)
         return context.get_dummy_value()
 
     place = types.intp
@@ -234,6 +244,62 @@ def add_rows(array, to, tiles, x, n, sign):
         line = array[x + TILE * j : x + TILE * (j + 1)]
         product = _lines(array, tiles + AREA * j, TILE) @ line
         array[to : to + TILE] += np.float32(sign) * product
+
+
+@intrinsic
+def _add_errors(typing, array, to, tiles, x, n, weights, target):
+    def generate(context, builder, signature, arguments):
+        emit = _Emitter(context, builder, signature, arguments)
+        _, to, tiles, x, n, weights, target = arguments
+
+        def score(j, sums):
+            at = builder.add(tiles, builder.mul(j, j.type(AREA)))
+            line = emit.load(builder.add(x, builder.mul(j, j.type(TILE))))
+            return [
+                emit.multiply_add(emit.load(at, a * TILE), line, total)
+                for a, total in enumerate(sums)
+            ]
+
+        scores = emit.totals(emit.sums(n, TILE, score))
+        gain = builder.fmul(emit.load(weights), emit.everywhere(target))
+        pull = builder.fneg(emit.load(weights, TILE))
+        errors = emit.multiply_add(pull, scores, gain)
+        tally = emit.multiply_add(gain, scores, emit.load(weights, 2 * TILE))
+        emit.store(tally, weights, 2 * TILE)
+        spread = [emit.spread(errors, t) for t in range(TILE)]
+
+        def combine(j, _):
+            at = builder.add(tiles, builder.mul(j, j.type(AREA)))
+            line = builder.add(to, builder.mul(j, j.type(TILE)))
+            ways = [emit.load(line), *[ZERO] * (WAYS - 1)]
+            for t in range(TILE):
+                way = t % WAYS
+                ways[way] = emit.multiply_add(spread[t], emit.load(at, t * TILE), ways[way])
+            while len(ways) > 1:
+                ways = [builder.fadd(a, b) for a, b in zip(ways[::2], ways[1::2], strict=True)]
+            emit.store(ways[0], line)
+            return []
+
+        emit.sums(n, 0, combine)
+        return context.get_dummy_value()
+
+    place = types.intp
+    return types.void(array, place, place, place, place, place, types.float32), generate
+
+
+@_compiled(_add_errors)
+def add_errors(array, to, tiles, x, n, weights, target):
+    """y += sum_t (target c_t - w_t s_t) q_t for the scores s_t = <q_t, x> of 16 rows q_t.
+
+    y and x are n lines, the rows lie in n tiles that follow each other. `weights` is three lines:
+    c, w, and one to which target c_t s_t is added.
+    """
+    T = array[tiles : tiles + n * AREA].reshape(n, TILE, TILE)
+    scores = np.einsum("jtf,jf->t", T, _lines(array, x, n))
+    c, w, tally = _lines(array, weights, 3)
+    gain = np.float32(target) * c
+    tally += gain * scores
+    array[to : to + n * TILE] += np.einsum("t,jtf->jf", gain - w * scores, T).ravel()
 
 
 @intrinsic
@@ -332,6 +398,24 @@ def _copy_line(typing, array, to, source, start):
 def copy_line(array, to, source, start):
     """Copy a line of another array."""
     array[to : to + TILE] = source[start : start + TILE]
+
+
+@intrinsic
+def _copy_scaled_line(typing, array, to, source, start, factor):
+    def generate(context, builder, signature, arguments):
+        target = _Emitter(context, builder, signature, arguments)
+        source = _Emitter(context, builder, signature, arguments, array=2)
+        factor = target.everywhere(arguments[4])
+        target.store(builder.fmul(source.load(arguments[3]), factor), arguments[1])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, source, types.intp, types.float32), generate
+
+
+@_compiled(_copy_scaled_line)
+def copy_scaled_line(array, to, source, start, factor):
+    """Copy a line of another array, times a factor."""
+    array[to : to + TILE] = np.float32(factor) * source[start : start + TILE]
 
 
 @intrinsic

@@ -1,0 +1,248 @@
+"""Implicit alternating least squares: strengths as confidences, over all pairs.
+
+Model:      the score of a pair is <p_u, q_i>
+Objective:  sum over observed pairs of c_ui (1 - <p_u, q_i>)^2, with c_ui = 1 + alpha r_ui
+            + w0 sum over all other pairs of <p_u, q_i>^2
+            + sum_u lambda_u (n_u + w0 n_items)^nu |p_u|^2
+            + sum_i lambda_i (n_i + w0 n_users)^nu |q_i|^2
+Update:     all items towards their optimum for the users as they stand, then all users for the
+            items, p_u = (w0 Q'Q + sum_i (c_ui - w0) q_i q_i' + ridge)^-1 sum_i c_ui q_i
+
+A pair is observed where its strength r_ui is above zero. A strength of zero says nothing to the
+model, it only marks the item as seen. alpha, w0 and nu are the options `alpha`,
+`unobserved_weight` and `regularization_scaling`, n_u and n_i counts of observed pairs, n_users and
+n_items of all users and items. With w0 = 1 and nu = 0 this is the objective of the first source.
+
+Losses are the objective divided by sum c_ui: 1 for a model that scores all pairs 0. It takes all
+pairs in, since sum over all pairs <p_u, q_i>^2 is the product of Q'Q with P'P.
+
+Sources: Hu, Koren and Volinsky 2008, "Collaborative filtering for implicit feedback datasets";
+Rendle, Krichene, Zhang and Koren 2022, "Revisiting the performance of iALS on item recommendation
+benchmarks", on w0, nu and the penalties; Takacs, Pilaszy and Tikk 2011, "Applications of the
+conjugate gradient method for implicit feedback collaborative filtering".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duckmf.algorithms.implicit import Implicit
+from duckmf.errors import TrainingError
+from duckmf.kernels import implicit_als as kernels
+from duckmf.kernels.als import layout
+from duckmf.kernels.tiles import AREA, TILE, aligned
+from duckmf.model import Factors
+from duckmf.options import Options, option
+from duckmf.ratings import Ratings, Rows
+from duckmf.threads import Workers, row_pieces
+
+# A row costs as much as this many of its ratings, whatever the number of factors.
+ROW_COST = 40
+# Floats of the gathered ratings of the longest row that conjugate gradients are used for.
+LONGEST = 1 << 17
+# Up to so many factors the exact solution is the faster one.
+FEW_FACTORS = 32
+# Rows of a partial Gram matrix.
+GRAM_ROWS = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImplicitAlsOptions(Options):
+    """The options of `algorithm := 'implicit_als'`."""
+
+    n_factors: int = option(32, "factors of each user and item", low=1, high=1024)
+    epochs: int = option(15, "passes over items and users", low=1, high=10_000)
+    alpha: float = option(1.0, "a pair of strength r has confidence 1 + alpha * r", low=0.0)
+    unobserved_weight: float = option(
+        1.0, "w0: what a pair weighs that was not observed", low=0.0, high=1.0
+    )
+    regularization: float = option(0.01, "lambda, the L2 penalty", low=0.0)
+    user_regularization: float | None = option(None, "of P; else regularization", low=0.0)
+    item_regularization: float | None = option(None, "of Q; else regularization", low=0.0)
+    regularization_scaling: float = option(
+        1.0, "nu: a row of n pairs is penalized with lambda * (n + w0 * all)^nu", low=0.0, high=2.0
+    )
+    solver: str | None = option(
+        None,
+        "how rows are solved: by conjugate gradients or exactly; the faster one if NULL",
+        choices=("cg", "cholesky"),
+    )
+    duplicates: str = option(
+        "sum",
+        "what several rows of one user and item mean",
+        choices=("mean", "sum", "last", "max", "error"),
+    )
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What the pairs of a row weigh, and what the row pays: reg (n + w0 n_others)^scaling |x|^2."""
+
+    alpha: float
+    unobserved: float
+    reg: float
+    scaling: float
+
+    def ridges(self, counts: NDArray[np.int64], n_others: int) -> NDArray[np.float64]:
+        """The penalty of rows with so many observed pairs each."""
+        weights: NDArray[np.float64] = (counts + self.unobserved * n_others) ** self.scaling
+        return self.reg * weights
+
+
+class ImplicitAls(Implicit):
+    """One training of `algorithm := 'implicit_als'`."""
+
+    Options = ImplicitAlsOptions
+    loss: ClassVar[str] = "all_pairs"
+
+    def __init__(self, ratings: Ratings, options: ImplicitAlsOptions, workers: Workers) -> None:
+        faster = "cholesky" if options.n_factors <= FEW_FACTORS else "cg"
+        self.options = replace(options, solver=options.solver or faster)
+        self.workers = workers
+        self.ratings = ratings
+        self.observed = Ratings(observed(ratings.by_user), observed(ratings.by_item))
+        self.P = padded(len(ratings.by_user), options.n_factors)
+        self.Q = padded(len(ratings.by_item), options.n_factors)
+        self._draw()
+
+    @property
+    def epochs(self) -> int:
+        """How many passes it may take."""
+        return self.options.epochs
+
+    def epoch(self, number: int) -> float:
+        """Solve all items, then all users; the loss of what results.
+
+        Raises:
+            TrainingError: the numbers left the range of float32.
+        """
+        options, pairs = self.options, self.observed
+        item_weights = self.weights(options.item_regularization)
+        self._solve(pairs.by_item, self.Q, self.P, item_weights)
+        remains = self._solve(
+            pairs.by_user, self.P, self.Q, self.weights(options.user_regularization)
+        )
+        ridges = item_weights.ridges(pairs.by_item.counts, len(self.P))
+        penalty = float(ridges @ np.einsum("if,if->i", self.Q, self.Q, dtype=np.float64))
+        return (remains + penalty) / self._confidence()
+
+    def factors(self) -> Factors:
+        """P and Q; a score has no other terms."""
+        n = self.options.n_factors
+        return Factors(0.0, P=self.P[:, :n].copy(), Q=self.Q[:, :n].copy())
+
+    def weights(self, regularization: float | None) -> Weights:
+        """What the rows of one side weigh and pay."""
+        options = self.options
+        own = options.regularization if regularization is None else regularization
+        return Weights(
+            options.alpha, options.unobserved_weight, own, options.regularization_scaling
+        )
+
+    def _solve(
+        self, rows: Rows, this: NDArray[np.float32], other: NDArray[np.float32], weights: Weights
+    ) -> float:
+        exactly = self.options.solver == "cholesky"
+        n_factors = self.options.n_factors
+        return solve(rows, this, other, weights, self.workers, n_factors, exactly=exactly)
+
+    def _confidence(self) -> float:
+        values = self.observed.by_user.values
+        total = len(values) + self.options.alpha * float(values.sum(dtype=np.float64))
+        return max(total, 1.0)
+
+    def _draw(self) -> None:
+        n_factors = self.options.n_factors
+        rng = np.random.default_rng(self.options.seed)
+        P = rng.standard_normal((len(self.P), n_factors), np.float32)
+        self.P[:, :n_factors] = np.float32(0.1 / n_factors**0.5) * P
+        self.P[self.observed.by_user.counts == 0] = 0
+
+
+def solve(
+    rows: Rows,
+    this: NDArray[np.float32],
+    other: NDArray[np.float32],
+    weights: Weights,
+    workers: Workers,
+    n_factors: int,
+    *,
+    exactly: bool = True,
+) -> float:
+    """Set `this` to its optimum for `other`, or move it there; returns the rows' own objective.
+
+    rows: strengths above zero alone. this, other: made by `padded`. Training is this function
+    twice an epoch; with new rows it folds them in.
+
+    Raises:
+        TrainingError: the numbers left the range of float32.
+    """
+    n_tiles = other.shape[1] // TILE
+    squares = tiles_of(weights.unobserved * gram(other, workers))
+    ridges = weights.ridges(rows.counts, len(other))
+    longest = 0 if exactly else LONGEST // (n_tiles * TILE)
+    losses = np.empty(len(rows))
+
+    def solve_piece(begin: int, end: int) -> None:
+        *_, blocks, block = kernels.annex(layout(n_tiles)[-1], n_tiles)
+        counts = rows.counts[begin:end]
+        most = int(counts[counts <= longest].max(initial=0))
+        kernels.solve_rows(
+            begin, end, rows.indptr, rows.indices, rows.values, ridges, this.ravel(), losses,
+            other.ravel(), squares, aligned(blocks + -(-most // TILE) * block),
+            weights.alpha, weights.unobserved, longest, n_factors, n_tiles,
+        )  # fmt: skip
+
+    workers.map(solve_piece, row_pieces(rows.indptr + ROW_COST * np.arange(len(rows) + 1)))
+    if not np.isfinite(total := losses.sum()):
+        raise TrainingError(
+            f"mf_fit: implicit_als cannot solve {np.count_nonzero(~np.isfinite(losses)):,} of "
+            f"{len(rows):,} rows in float32. Give smaller strengths, or more regularization."
+        )
+    return float(total)
+
+
+def gram(factors: NDArray[np.float32], workers: Workers) -> NDArray[np.float64]:
+    """Q'Q, (n, n) for n factors with their padding; the same bits for any number of threads."""
+    n_tiles = factors.shape[1] // TILE
+    *_, matrix, end = layout(n_tiles)
+
+    def piece(begin: int, end_row: int) -> NDArray[np.float32]:
+        scratch = aligned(end)
+        kernels.add_gram(begin, end_row, factors.ravel(), scratch, n_tiles)
+        return scratch[matrix:end]
+
+    begins = range(0, len(factors), GRAM_ROWS)
+    parts = workers.map(piece, [(a, min(a + GRAM_ROWS, len(factors))) for a in begins])
+    tiles = np.sum(parts, axis=0, dtype=np.float64).reshape(n_tiles, n_tiles, TILE, TILE)
+    upper = np.triu(tiles.transpose(0, 2, 1, 3).reshape(n_tiles * TILE, n_tiles * TILE))
+    both: NDArray[np.float64] = upper + np.triu(upper, 1).T
+    return both
+
+
+def tiles_of(matrix: NDArray[np.float64]) -> NDArray[np.float32]:
+    """A square matrix tile by tile, flat."""
+    n_tiles = len(matrix) // TILE
+    tiles = matrix.reshape(n_tiles, TILE, n_tiles, TILE).transpose(0, 2, 1, 3)
+    flat = aligned(n_tiles * n_tiles * AREA)
+    flat[:] = tiles.ravel()
+    return flat
+
+
+def padded(n: int, n_factors: int) -> NDArray[np.float32]:
+    """n rows of zeros, n_factors filled up to whole tiles."""
+    width = -(-n_factors // TILE) * TILE
+    return aligned(n * width).reshape(n, width)
+
+
+def observed(rows: Rows) -> Rows:
+    """The same without the strengths of zero."""
+    positive = rows.values > 0
+    if positive.all():
+        return rows
+    indptr = np.concatenate(([0], np.cumsum(positive)))[rows.indptr]
+    return Rows(indptr, rows.indices[positive], rows.values[positive])
