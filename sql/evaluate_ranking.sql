@@ -15,9 +15,9 @@
 --   user_id, n_relevant  the user and n
 --   precision            hits(k) / k, also where the list is shorter
 --   recall               hits(k) / n
---   ndcg                 sum of rel(r) / log2(r + 1), over that sum for a list of relevant items only
+--   ndcg                 sum of rel(r) / log2(r + 1), divided by that sum for the best possible list
 --                        (Jarvelin and Kekalainen 2002)
---   map                  sum of rel(r) hits(r) / r over the list, divided by n: average precision at k
+--   map                  sum of rel(r) hits(r) / r, divided by n: the average precision at k
 --   mrr                  1 / the rank of the first relevant item, 0 if there is none
 --   hit_rate             1 if there is a relevant item, else 0
 --   auc                  the chance that a relevant item scores higher than another one, over all
@@ -29,8 +29,8 @@
 -- and n (map), and its auc guesses everything below rank k.
 --
 -- model             a relation made by mf_fit, also a filtered one
--- test              a table, view or CTE with at least one row; keep only what a user liked, such as
---                   WHERE rating >= 4, if the ratings are explicit
+-- test              a table, view or CTE with at least one row; of explicit ratings, keep only what
+--                   a user liked, such as WHERE rating >= 4
 -- user_id, item_id  expressions over the columns of test, never NULL
 -- k                 the length of a list, 1 to 100000
 -- exclude_seen      leave out what the user rated in training
@@ -152,7 +152,10 @@ from (
                     + len(list_filter(r.scores, lambda s: s = b)) / 2
             ) as above
         from (
-            select f.u, list(f.score) as scores from mf__few_scores f where f.is_relevant group by f.u
+            select f.u, list(f.score) as scores
+            from mf__few_scores f
+            where f.is_relevant
+            group by f.u
         ) r
     ),
     seen_counts as not materialized (
@@ -252,8 +255,8 @@ comment on macro table mf_evaluate_ranking_per_user is
 --                        popular list, count like all others
 --   coverage             share of the model's items that are in at least one list
 --   novelty              mean of -log2(share of the training users who rated the item) over all
---                        items in all lists; an item without training ratings counts as one with one
---                        (Zhou et al. 2010, Vargas and Castells 2011)
+--                        items in all lists; an item without training ratings counts as if it
+--                        had one (Zhou et al. 2010, Vargas and Castells 2011)
 --   n, users, items      pairs (each once), users and items of test
 --   cold_users           users of test without training ratings; cold_items likewise
 --   cold_pairs           pairs whose user or item is cold
@@ -324,4 +327,5 @@ from (
         (select count(*) from mf__users) - (c.users - c.cold_users) as users_without_test
     from mf__means a, mf__listed l, mf__counts c
 );
-comment on macro table mf_evaluate_ranking is 'How well the lists of a model hold the items of test';
+comment on macro table mf_evaluate_ranking is
+    'How well the lists of a model hold the items of test';
