@@ -8,8 +8,8 @@ Update:     all items to their optimum for the users as they stand, then all use
             [p_u b_u] = (X'X + ridge)^-1 X'(r_u - mu - b_i), with a line [q_i 1] of X per rating
 
 n_u and n_i are counts of ratings and nu the option `regularization_scaling`: 0 is plain ridge, 1
-is the weighted lambda of ALS-WR. The default lies between them: lambda = 1 with nu = 1/2 was good
-for small and large data alike, where no lambda was with nu = 0 or 1.
+is the weighted lambda of ALS-WR. The default lies between them: lambda = 1 with nu = 1/2 stays
+nearer to the best lambda of data small and large, sparse and dense, than one with nu = 0 or 1.
 
 sigma is the standard deviation of the ratings. With it the lambdas mean the same on any scale:
 ratings times c give factors times sqrt(c), biases and predictions times c. This is the plain
