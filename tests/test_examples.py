@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import duckmf
 from duckmf import cli
 from duckmf.demo import examples
 from tests.clients import shell_program
@@ -23,7 +26,14 @@ def test_an_example_is_under_60_lines(path):
     "path", [p for p in SCRIPTS if p.suffix == ".py"], ids=lambda path: path.name
 )
 def test_a_python_example_runs(path):
-    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=120)
+    here = {"PYTHONPATH": str(Path(duckmf.__file__).parent.parent)}
+    done = subprocess.run(
+        [sys.executable, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | here,
+    )
     assert (done.stderr, done.returncode) == ("", 0)
     assert done.stdout
 
