@@ -63,7 +63,7 @@ def test_a_bad_row_is_counted(source, runs_of, row):
     [
         (
             FIT + ", algorithm := 'alz'",
-            "mf_fit: algorithm is 'alz'; give one of 'als', 'svd', 'bias', 'popularity'.",
+            "mf_fit: algorithm is 'alz'; give one of 'als', 'svd', 'bias', 'popularity'",
         ),
         (
             FIT + ", learning_rate := 0.1",
@@ -119,7 +119,7 @@ def test_a_bad_row_is_counted(source, runs_of, row):
             "mf_fit: ts is no finite number in 1 of 3 rows",
         ),
         (
-            "mf_fit(source, u, i",
+            "mf_fit(source, u, i, algorithm := 'als'",
             "mf_fit: algorithm 'als' learns from ratings and none are given; add rating, or choose "
             "algorithm := 'popularity'.",
         ),
