@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from duckmf import algorithms
 from duckmf.arrow import cells_of
-from duckmf.errors import DataError, OptionError
+from duckmf.checks import check_feedback, check_request, check_source
+from duckmf.errors import DataError
 from duckmf.options import Options
 from duckmf.progress import Progress
 from duckmf.ratings import Rows, Triples, canonical, held_out_share
@@ -232,64 +233,3 @@ def versions() -> dict[str, str]:
         "numpy": np.__version__,
         "python": platform.python_version(),
     }
-
-
-def check_request(options: Options, has_validation: bool, has_times: bool) -> None:
-    """Refuse options that contradict each other.
-
-    Raises:
-        OptionError: two ways of validation, or 'last' without times.
-    """
-    if has_validation and options.validation_fraction is not None:
-        raise OptionError(
-            "mf_fit: validation and validation_fraction are both given; choose one of them."
-        )
-    if options.duplicates == "last" and not has_times:
-        raise OptionError("mf_fit: duplicates is 'last' but ts is not given; add ts := ....")
-
-
-def check_source(counts: dict[str, Any], has_rating: bool, has_times: bool) -> None:
-    """Refuse a source whose rows cannot all be used.
-
-    Raises:
-        DataError: it is empty, or has NULLs or ratings and times that are no finite numbers.
-    """
-    n = counts["n_rows"]
-    if n == 0:
-        raise DataError("mf_fit: the source has no rows; give it at least one rating.")
-    nulls = {"user_id": "null_users", "item_id": "null_items"}
-    numbers = {}
-    if has_rating:
-        nulls["rating"], numbers["rating"] = "null_ratings", "bad_ratings"
-    if has_times:
-        nulls["ts"], numbers["ts"] = "null_times", "bad_times"
-    for column, count in nulls.items():
-        if counts[count]:
-            raise DataError(
-                f"mf_fit: {column} is NULL in {counts[count]:,} of {n:,} rows; "
-                f"add WHERE {column} IS NOT NULL to the source."
-            )
-    for column, count in numbers.items():
-        if counts[count]:
-            raise DataError(
-                f"mf_fit: {column} is no finite number in {counts[count]:,} of {n:,} rows; "
-                f"correct them, or leave them out of the source with WHERE isfinite({column})."
-            )
-
-
-def check_feedback(counts: dict[str, Any], name: str, feedback: str, has_rating: bool) -> None:
-    """Refuse ratings that the algorithm cannot learn from.
-
-    Raises:
-        DataError: no ratings for one that predicts them, a negative strength for one that ranks.
-    """
-    if feedback == "explicit" and not has_rating and name != "popularity":
-        raise DataError(
-            f"mf_fit: algorithm '{name}' learns from ratings and none are given; "
-            "add rating, or choose algorithm := 'popularity'."
-        )
-    if feedback == "implicit" and counts["negative_ratings"]:
-        raise DataError(
-            f"mf_fit: rating is negative in {counts['negative_ratings']:,} of "
-            f"{counts['n_rows']:,} rows; algorithm '{name}' takes strengths of at least 0."
-        )

@@ -22,6 +22,7 @@ ALLOWED = {
     "training": {"numpy"},
     "progress": {"tqdm"},
     "runs": set(),
+    "checks": set(),
     "run": {"numpy", "duckdb", "numba"},
     "arrow": {"numpy", "pyarrow"},
     "calls": {"pyarrow"},
