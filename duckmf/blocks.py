@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duckmf.kernels.layout import count_cells, scatter, shuffle_cells
-from duckmf.ratings import Ratings
+from duckmf.ratings import Ratings, Rows
 from duckmf.threads import Workers
 
 BLOCK_RATINGS = 1 << 14  # fewer ratings in a block are not worth being handed to a thread
@@ -85,14 +85,26 @@ def lay_out(ratings: Ratings, n_factors: int, seed: int, workers: Workers) -> Bl
     blocks = max(1, min(blocks, MOST_BLOCKS, len(by_user), len(by_item)))
     users = deal(by_user.counts, blocks, 4 * n_factors)
     items = deal(by_item.counts, blocks, 4 * n_factors)
-    user_cell, item_cell = cells(users, items)
+    rows, bounds = sort_into_cells(by_user, users, items, seed, workers)
     per_block = users.cells * items.cells
+    return Blocks(users, items, *rows, bounds[::per_block].tolist())
 
-    n = len(ratings)
+
+def sort_into_cells(
+    by_user: Rows, users: Deal, items: Deal, seed: int, workers: Workers
+) -> tuple[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]], NDArray[np.int64]]:
+    """Positions of users and items and values, cell by cell; and where each cell begins.
+
+    The cells are numbered as `cells` says; the last entry of the begins is the end of the last.
+    """
+    user_cell, item_cell = cells(users, items)
+    n = len(by_user.indices)
+    n_user_blocks, n_item_blocks = len(users.bounds) - 1, len(items.bounds) - 1
     rows = (by_user.indptr, by_user.indices)
     targets = (np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.float32))
     numbers = (users.order, user_cell, item_cell)
-    counts = np.zeros(blocks * blocks * per_block, np.int64)
+    of_a_block = n_item_blocks * users.cells * items.cells
+    counts = np.zeros(n_user_blocks * of_a_block, np.int64)
 
     # a block of users shares neither ratings nor cells with another
     pieces = list(pairwise(users.bounds))
@@ -105,12 +117,12 @@ def lay_out(ratings: Ratings, n_factors: int, seed: int, workers: Workers) -> Bl
         ),
         pieces,
     )
-    cuts = range(0, len(counts) + 1, blocks * per_block)
+    cuts = range(0, len(counts) + 1, of_a_block)
     workers.map(
         lambda begin, end: shuffle_cells(bounds, *targets, begin, end, seed % 2**32),
         pairwise(cuts),
     )
-    return Blocks(users, items, *targets, bounds[::per_block].tolist())
+    return targets, bounds
 
 
 def cells(users: Deal, items: Deal) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -8,26 +8,28 @@
 --
 -- source                   table, view, CTE or temp table, as an identifier or a string
 -- user_id, item_id         SQL expressions over the source's columns, of any type; they come back as they were
--- rating                   SQL expression, a number; for implicit_als the strength of a click, play or purchase,
---                          at least 0, and 1 if left out
+-- rating                   SQL expression, a number; for implicit_als and bpr the strength of a click, play or
+--                          purchase, at least 0, and 1 if left out
 -- ts                       SQL expression, the time of the rating; 'last' duplicates are chosen by it
 --
 -- Options. NULL, or leaving one out, is the default; - marks what an algorithm does not use, and refuses.
 --
--- algorithm                als     svd     bias    popularity  implicit_als
--- n_factors                32      32      -       -           32
--- epochs                   15      20      10      -           15
--- regularization           1.0     1.0     5.0     5.0         0.01
--- regularization_scaling   0.5     0.5     -       -           1.0
--- learning_rate            -       0.15    -       -           -
--- learning_rate_decay      -       1.0     -       -           -
--- nonnegative              false   -       -       -           -
--- alpha                    -       -       -       -           1.0
--- unobserved_weight        -       -       -       -           1.0
--- duplicates               mean    mean    mean    mean        sum
--- tolerance                0.0001  0.0001  0.0001  0.0001      0.0001
--- keep_seen                true    true    true    true        true
--- seed                     42      42      42      42          42
+-- algorithm                als     svd     bias    popularity  implicit_a  lsbpr
+-- n_factors                32      32      -       -           32          32
+-- epochs                   15      20      10      -           15          50
+-- regularization           1.0     1.0     5.0     5.0         0.01        0.01
+-- regularization_scaling   0.5     0.5     -       -           1.0         -
+-- learning_rate            -       0.15    -       -           -           0.05
+-- learning_rate_decay      -       1.0     -       -           -           0.0
+-- nonnegative              false   -       -       -           -           -
+-- alpha                    -       -       -       -           1.0         -
+-- unobserved_weight        -       -       -       -           1.0         -
+-- negative_sampling        -       -       -       -           -           uniform
+-- popularity_exponent      -       -       -       -           -           0.0
+-- duplicates               mean    mean    mean    mean        sum         sum
+-- tolerance                0.0001  0.0001  0.0001  0.0001      0.0001      0.0001
+-- keep_seen                true    true    true    true        true        true
+-- seed                     42      42      42      42          42          42
 --
 -- algorithm                'als' (default with a rating): r = mu + b_u + b_i + <p_u, q_i>, alternating exact least squares
 --                          'svd': the same model by stochastic gradient descent
@@ -35,6 +37,8 @@
 --                          'popularity': items by their number of ratings, the same list for everybody
 --                          'implicit_als' (default without): items ranked by <p_u, q_i>, learnt from strengths
 --                          as confidences over all pairs (Hu, Koren and Volinsky 2008)
+--                          'bpr': items ranked by b_i + <p_u, q_i>, learnt from triples of a user, a pair of
+--                          strength above 0, no matter how strong, and another item (Rendle et al. 2009)
 -- n_factors                length of p_u and q_i, 1 to 1024
 -- epochs                   passes over the ratings
 -- regularization           lambda of the L2 penalty; user_regularization, item_regularization and
@@ -49,13 +53,18 @@
 --                          them, and marks the item as seen
 -- solver                   how a row is solved: 'cg', three steps of conjugate gradients an epoch, or 'cholesky',
 --                          exactly; the faster one for n_factors if left out
+-- negative_sampling        the other item of a triple: 'uniform', any item, or 'popularity', in proportion to its
+--                          users; a triple is left out where the user has a strength above 0 for that item too
+-- popularity_exponent      e, 0 to 1: an epoch takes a pair whose item has n users with the chance
+--                          least(1, (m / n)^e), m being the mean n; 0 takes all, 0.5 is the subsampling of word2vec
 -- validation               boolean SQL expression: the rows held out for early stopping
 -- validation_fraction      or a share of the rows, by a hash of user, item and seed
 -- patience                 stop after so many epochs without an improvement of the validation loss (3);
 --                          without held-out rows, of the training loss, and only if given
 -- tolerance                the smallest improvement of the loss that counts;
 --                          with held-out rows the best epoch is kept. The loss is the RMSE; implicit_als: in
---                          training the objective, 1 where all scores are 0, else 1 - NDCG@10
+--                          training the objective, 1 where all scores are 0, else 1 - NDCG@10; bpr: in
+--                          training the mean of -ln sigma(s_ui - s_uj), else 1 - AUC, over items drawn evenly
 -- duplicates               what several rows of one user and item mean: 'mean', 'sum', 'last' (by ts; of
 --                          equal times the larger rating), 'max', 'error'
 -- keep_seen                store each user's training items and ratings: mf_recommend leaves them out
@@ -72,6 +81,7 @@ create or replace macro mf_fit(
     bias_regularization := NULL, regularization_scaling := NULL,
     learning_rate := NULL, learning_rate_decay := NULL, nonnegative := NULL,
     alpha := NULL, unobserved_weight := NULL, solver := NULL,
+    negative_sampling := NULL, popularity_exponent := NULL,
     validation := NULL, validation_fraction := NULL, patience := NULL, tolerance := NULL,
     duplicates := NULL, keep_seen := NULL, seed := NULL, threads := NULL, progress := NULL
 ) as table
@@ -127,6 +137,8 @@ with recursive
                     'alpha', alpha,
                     'unobserved_weight', unobserved_weight,
                     'solver', solver,
+                    'negative_sampling', negative_sampling,
+                    'popularity_exponent', popularity_exponent,
                     'validation_fraction', validation_fraction,
                     'patience', patience,
                     'tolerance', tolerance,

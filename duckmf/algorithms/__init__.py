@@ -53,6 +53,7 @@ _CLASSES = {
     "bias": "Bias",
     "popularity": "Popularity",
     "implicit_als": "ImplicitAls",
+    "bpr": "Bpr",
 }
 
 

@@ -37,14 +37,18 @@ class Implicit:
         relevant are their held-out items of a strength above zero.
         """
         seen = self.ratings.by_user
-        users = np.flatnonzero((held_out.counts > 0) & (seen.counts > 0))
-        rng = np.random.default_rng(self.options.seed)
-        some = np.sort(rng.permutation(users)[:SAMPLE])
+        some = some_users(seen, held_out, np.random.default_rng(self.options.seed))
         factors = self.factors()
         blocks = [(some[begin : begin + BLOCK],) for begin in range(0, len(some), BLOCK)]
         gains = workers.map(lambda block: ndcg(factors, seen, held_out, block), blocks)
         found = np.concatenate([np.zeros(0), *gains])
         return 1.0 - float(np.nansum(found)) / max(1, int(np.count_nonzero(~np.isnan(found))))
+
+
+def some_users(seen: Rows, held_out: Rows, rng: np.random.Generator) -> NDArray[np.int64]:
+    """At most SAMPLE of the users with items in both, by code."""
+    users = np.flatnonzero((held_out.counts > 0) & (seen.counts > 0))
+    return np.sort(rng.permutation(users)[:SAMPLE])
 
 
 def ndcg(

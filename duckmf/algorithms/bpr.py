@@ -1,0 +1,278 @@
+"""Bayesian personalized ranking: matrix factorization that ranks what a user chose above the rest.
+
+Model:      s(u, i) = b_i + <p_u, q_i>
+Objective:  sum over triples (u, i, j), i chosen by u and j not, of -ln sigma(s(u, i) - s(u, j))
+            + (lambda_u |p_u|^2 + lambda_i (|q_i|^2 + |q_j|^2) + lambda_b (b_i^2 + b_j^2)) / 2
+Update:     for one triple after the other, z = 1 - sigma(s(u, i) - s(u, j)),
+            p_u += lr (z (q_i - q_j) - lambda_u p_u)
+            q_i += lr (z p_u - lambda_i q_i),  q_j -= lr (z p_u + lambda_i q_j)
+            b_i += lr (z - lambda_b b_i),      b_j -= lr (z + lambda_b b_j)
+Step:       in epoch t of T, lr = learning_rate (1 - decay (t - 1) / T)
+
+Positives are the pairs of a strength above zero; how strong they are does not matter. A pair of
+strength zero is as good a negative as one never seen. An epoch takes every positive once, unless
+`popularity_exponent` e thins them out: one of item i is then taken with the chance
+min(1, (n / n_i)^e), n_i being the positives of i and n their mean over the items that have any; e =
+0.5 is the subsampling of word2vec. The negative j of a positive is drawn evenly from all items, or
+in proportion to n_j; if it is a positive of u, the triple is left out.
+
+Negatives and the cache: items are dealt out to cells of like shares, and every epoch matches cells
+in pairs at random. A positive of cell b, matched with c, takes its negative from c with the chance
+(n_cells - 1) W_c / W, else from b, W_c being the weight of cell c and W that of all. Over the
+matchings every item is then drawn in proportion to its weight, whatever b is, while a piece of work
+needs one cell of users and two of items only. (A cell of more than the share 1 / (n_cells - 1)
+would be drawn too seldom; dealing by falling count makes none but around a single giant item.)
+Pieces that run at the same time share neither users nor items, so that the result is that of one
+after the other and no function of the number of threads.
+
+Sources: Rendle, Freudenthaler, Gantner and Schmidt-Thieme 2009, "BPR: Bayesian personalized ranking
+from implicit feedback"; Mikolov, Sutskever, Chen, Corrado and Dean 2013, "Distributed
+representations of words and phrases and their compositionality", section 2.3, on subsampling; on
+pieces Gemulla, Nijkamp, Haas and Sismanis 2011, "Large-scale matrix factorization with distributed
+stochastic gradient descent".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import fsum, isqrt, log
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duckmf import blocks
+from duckmf.algorithms.implicit import Implicit, some_users
+from duckmf.algorithms.implicit_als import observed
+from duckmf.algorithms.svd import vector_rows
+from duckmf.kernels.bpr import ALWAYS, BEGIN, CHANCE, END, FIRST, SIZE, STATES, descend, draw_tables
+from duckmf.model import Factors
+from duckmf.options import Options, option
+from duckmf.ratings import Ratings, Rows
+from duckmf.threads import Workers
+
+# The initial factors have a standard deviation of INITIAL_SCALE / sqrt(n_factors).
+INITIAL_SCALE = 0.1
+# Items that the held-out ones of a user are compared with in validation.
+NEGATIVES = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class BprOptions(Options):
+    """The options of `algorithm := 'bpr'`."""
+
+    n_factors: int = option(32, "factors of each user and item", low=1, high=1024)
+    epochs: int = option(50, "passes over the positives", low=1, high=10_000)
+    learning_rate: float = option(0.05, "step size", low=1e-9, high=1e3)
+    learning_rate_decay: float = option(
+        0.0, "share of the step that is gone by the end, evenly over the epochs", low=0.0, high=1.0
+    )
+    regularization: float = option(0.01, "lambda, the L2 penalty of each step", low=0.0)
+    user_regularization: float | None = option(None, "of P; else regularization", low=0.0)
+    item_regularization: float | None = option(None, "of Q; else regularization", low=0.0)
+    bias_regularization: float | None = option(None, "of biases; else regularization", low=0.0)
+    negative_sampling: str = option(
+        "uniform",
+        "negatives are drawn evenly from all items, or in proportion to their positives",
+        choices=("uniform", "popularity"),
+    )
+    popularity_exponent: float = option(
+        0.0, "e: a positive of an item of n is taken with chance (mean n / n)^e", low=0.0, high=1.0
+    )
+    duplicates: str = option(
+        "sum",
+        "what several rows of one user and item mean",
+        choices=("mean", "sum", "last", "max", "error"),
+    )
+
+
+class Bpr(Implicit):
+    """One training of `algorithm := 'bpr'`; rows are in the order of `Grid`."""
+
+    Options = BprOptions
+    options: BprOptions
+    loss: ClassVar[str] = "bpr"
+
+    def __init__(self, ratings: Ratings, options: BprOptions, workers: Workers) -> None:
+        self.options = options
+        self.ratings = ratings
+        self._workers = workers
+        self._positives = positives = observed(ratings.by_user)
+        counts = observed(ratings.by_item).counts
+        self._grid = grid = Grid.of(positives, counts, options, workers)
+        self._kept = chances(counts[grid.items.order], options.popularity_exponent)
+        self._bi = np.zeros(len(counts), np.float32)
+        rng = np.random.default_rng(options.seed)
+        self._P = initial(positives.counts[grid.users.order], options.n_factors, rng)
+        self._Q = initial(counts[grid.items.order], options.n_factors, rng)
+
+    @property
+    def epochs(self) -> int:
+        """How many passes it may take."""
+        return self.options.epochs
+
+    def epoch(self, number: int) -> float:
+        """Take every positive once; the mean of -ln sigma of its triples, ln 2 if there are none.
+
+        NaN if the numbers left the range of float32.
+        """
+        options, grid = self.options, self._grid
+        rng = np.random.default_rng((options.seed, number))
+        visits = grid.visits(rng)
+        states = rng.integers(1, STATES, size=visits.shape[:-2])
+        totals = np.zeros((*states.shape, 2))
+        data = (grid.user_rows, grid.item_rows, self._kept, *grid.tables)
+        seen = (self._positives.indptr, self._positives.indices)
+        codes, rates = (grid.users.order, grid.items.order), self._rates(number)
+        matrices = (self._bi, self._P, self._Q)
+
+        def descend_piece(*at: int) -> None:
+            sums, begins = totals[at], (visits[at], states[at])
+            descend(sums, *matrices, *begins, *data, *seen, *codes, *rates, 0, len(sums))
+
+        n_strata, n_pieces = visits.shape[:2]
+        for stratum in range(n_strata):
+            self._workers.map(descend_piece, [(stratum, piece) for piece in range(n_pieces)])
+        if not (np.isfinite(self._P).all() and np.isfinite(self._Q).all()):
+            return float("nan")
+        n_triples = int(totals[..., 1].sum())
+        return fsum(totals[..., 0].flat) / n_triples if n_triples else log(2)
+
+    def factors(self) -> Factors:
+        """b_i, P and Q by code; users have no bias."""
+        users, items = self._grid.users.position, self._grid.items.position
+        n = self.options.n_factors
+        P, Q = self._P[users, :n], self._Q[items, :n]
+        return Factors(0.0, item_bias=self._bi[items], P=P, Q=Q)
+
+    def validation_loss(self, held_out: Rows, workers: Workers) -> float:
+        """1 - AUC, over at most 1000 users and 256 items drawn evenly for each of them.
+
+        The AUC of a user is the share of pairs, of a held-out item of a strength above zero and of
+        a drawn item that is in neither set, that the scores order rightly; ties count half. The
+        draws are the same in every epoch.
+        """
+        rng = np.random.default_rng(self.options.seed)
+        users = some_users(self.ratings.by_user, held_out, rng)
+        drawn = rng.integers(len(self._bi), size=(len(users), NEGATIVES))
+        factors = self.factors()
+        aucs = workers.map(
+            lambda user, items: auc(factors, self.ratings.by_user, held_out, user, items),
+            zip(users.tolist(), drawn, strict=True),
+        )
+        found = [value for value in aucs if value is not None]
+        return 1.0 - fsum(found) / max(1, len(found))
+
+    def _rates(self, number: int) -> NDArray[np.float32]:
+        """lr, and what a step keeps of p, q and b."""
+        options = self.options
+        lr = options.learning_rate * (1 - options.learning_rate_decay * (number - 1) / self.epochs)
+        penalties = (
+            options.regularization if own is None else own
+            for own in (
+                options.user_regularization,
+                options.item_regularization,
+                options.bias_regularization,
+            )
+        )
+        return np.array([lr, *(max(0.0, 1 - lr * penalty) for penalty in penalties)], np.float32)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The positives in cells, and the tables that negatives are drawn from."""
+
+    users: blocks.Deal
+    items: blocks.Deal
+    user_rows: NDArray[np.int32]  # (n,) positions
+    item_rows: NDArray[np.int32]  # (n,) positions
+    bounds: NDArray[np.int64]  # (user blocks, cells of each, cells of items, 2): begin and end
+    rows: NDArray[np.int64]  # (cells of items, 2): the first row of each cell, and their number
+    chances: NDArray[np.int64]  # (cells of items,): of a negative from there, if matched with it
+    tables: tuple[NDArray[np.int32], NDArray[np.int32]]  # as draw_tables makes them
+
+    @classmethod
+    def of(
+        cls, positives: Rows, counts: NDArray[np.int64], options: BprOptions, workers: Workers
+    ) -> Grid:
+        """Deal out users and, to twice as many blocks, items; `counts` are positives of items."""
+        n_blocks = isqrt(len(positives.indices) // blocks.BLOCK_RATINGS)
+        n_blocks = max(1, min(n_blocks, blocks.MOST_BLOCKS, len(positives), len(counts) // 2))
+        row_bytes = 4 * options.n_factors
+        users = blocks.deal(positives.counts, n_blocks, row_bytes)
+        items = blocks.deal(counts, min(2 * n_blocks, len(counts)), row_bytes)
+        rows, bounds = blocks.sort_into_cells(positives, users, items, options.seed, workers)
+        shape = (n_blocks, len(items.bounds) - 1, users.cells, items.cells, 2)
+        bounds = np.stack((bounds[:-1], bounds[1:]), axis=1).reshape(shape)
+        n_cells = shape[1] * items.cells
+        bounds = bounds.swapaxes(1, 2).reshape(n_blocks, users.cells, n_cells, 2)
+
+        weights = np.ones(len(counts)) if options.negative_sampling == "uniform" else counts
+        weights = weights[items.order].astype(np.float64)
+        cuts = np.searchsorted(items.cell[items.order], np.arange(n_cells + 1))
+        tables = (np.empty(len(counts), np.int32), np.empty(len(counts), np.int32))
+        draw_tables(weights, cuts, *tables)
+        shares = np.diff(np.concatenate(([0], np.cumsum(weights)))[cuts]) / max(1, weights.sum())
+        chances = (2.0**31 * np.minimum(1, (n_cells - 1) * shares)).astype(np.int64)
+        sizes = np.stack((cuts[:-1], np.diff(cuts)), axis=1)
+        return cls(users, items, *rows[:2], bounds, sizes, chances, tables)
+
+    def visits(self, rng: np.random.Generator) -> NDArray[np.int64]:
+        """An epoch: (strata, pieces, visits of a piece, 2, 5), sides as the kernel takes them."""
+        n_blocks, n_cells = len(self.bounds), len(self.rows)
+        if n_cells == 1:
+            matched = np.zeros((1, 1, 2), np.int64)
+        else:
+            matched = rng.permutation(n_cells).reshape(n_blocks, -1, 2)
+        block = np.arange(n_blocks)
+        group = (block + rng.permutation(n_blocks)[:, None]) % n_blocks
+        own = matched[group][:, :, None]  # (strata, blocks, 1, pairs, 2)
+        users = block[:, None, None, None], np.arange(self.bounds.shape[1])[:, None, None]
+        bounds = self.bounds[*users, own]  # (strata, blocks, user cells, pairs, 2, 2)
+        visits = np.empty((*bounds.shape[:-1], 5), np.int64)
+        visits[..., BEGIN : END + 1] = bounds
+        visits[..., FIRST : SIZE + 1] = self.rows[own]
+        visits[..., CHANCE] = self.chances[own[..., ::-1]]
+        if n_cells == 1:
+            visits[..., 1, END] = visits[..., 1, BEGIN]
+        return visits.reshape(n_blocks, n_blocks, -1, 2, 5)
+
+
+def chances(counts: NDArray[np.int64], exponent: float) -> NDArray[np.int32]:
+    """By which chance a positive of each item is taken, as a limit of 31 random bits."""
+    mean = counts.sum() / max(1, np.count_nonzero(counts))
+    taken = np.minimum(1.0, (mean / np.maximum(counts, 1)) ** exponent)
+    limits: NDArray[np.int32] = (ALWAYS * taken).astype(np.int32)
+    return limits
+
+
+def initial(
+    counts: NDArray[np.int64], n_factors: int, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Normal factors; zero in a row without positives."""
+    factors = vector_rows(len(counts), n_factors)
+    drawn = rng.standard_normal((len(counts), n_factors), np.float32)
+    factors[:, :n_factors] = drawn * np.float32(INITIAL_SCALE / n_factors**0.5)
+    factors[counts == 0] = 0
+    return factors
+
+
+def auc(
+    factors: Factors, seen: Rows, held_out: Rows, user: int, drawn: NDArray[np.int64]
+) -> float | None:
+    """AUC of one user's held-out items against those of `drawn` that the user does not know."""
+    relevant = row(held_out, user)
+    others = drawn[~np.isin(drawn, np.concatenate((row(seen, user), relevant)))]
+    liked = relevant[held_out.values[held_out.indptr[user] : held_out.indptr[user + 1]] > 0]
+    if len(liked) == 0 or len(others) == 0:
+        return None
+    items = np.concatenate((liked, others)).astype(np.int32)
+    scores = factors.predict(np.full(len(items), user, np.int32), items)
+    high, low = scores[: len(liked), None], np.sort(scores[len(liked) :])
+    below = np.searchsorted(low, high, "left") + np.searchsorted(low, high, "right")
+    return float(below.mean()) / (2 * len(low))
+
+
+def row(rows: Rows, number: int) -> NDArray[np.int32]:
+    """The indices of one row."""
+    return rows.indices[rows.indptr[number] : rows.indptr[number + 1]]

@@ -1,0 +1,158 @@
+"""Bayesian personalized ranking: draw a negative for each positive, and step on the triple.
+
+Chance is a multiply-with-carry generator (Marsaglia 2003, "Random number generators", Journal of
+Modern Applied Statistical Methods 2), whose products fit 63 bits: a state is carry * 2^32 + x, the
+next one FACTOR x + carry, and its 31 lowest bits are what is drawn.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from duckmf.kernels.jit import kernel, part
+
+FACTOR = 698769069
+LOW = (1 << 32) - 1
+STATES = FACTOR << 32
+# 31 bits: what is drawn, and what is certain as a limit of that
+ALWAYS = (1 << 31) - 1
+# columns of a side of a visit
+BEGIN, END, FIRST, SIZE, CHANCE = range(5)
+
+
+@kernel
+def draw_tables(weights, bounds, limits, aliases):
+    """Tables from which the rows of each cell are drawn in proportion to their weights.
+
+    Cell c holds the rows bounds[c] to bounds[c + 1] - 1; `weights` (n_rows,) float64 are >= 0.
+    Written: `limits`, `aliases` (n_rows,) int32. A row drawn evenly stays where the next 31 bits
+    are at most its limit, else becomes its alias (Walker 1977; Vose 1991). O(n_rows).
+    """
+    rest = np.empty(len(weights), np.float64)
+    small = np.empty(len(weights), np.int64)
+    large = np.empty(len(weights), np.int64)
+    for c in range(len(bounds) - 1):
+        begin, end = bounds[c], bounds[c + 1]
+        total = 0.0
+        for row in range(begin, end):
+            total += weights[row]
+        n_small = 0
+        n_large = 0
+        for row in range(begin, end):
+            limits[row] = ALWAYS
+            aliases[row] = row
+            if total > 0:
+                rest[row] = weights[row] * (end - begin) / total
+                if rest[row] < 1:
+                    small[n_small] = row
+                    n_small += 1
+                else:
+                    large[n_large] = row
+                    n_large += 1
+        while n_small > 0 and n_large > 0:
+            row = small[n_small - 1]
+            giver = large[n_large - 1]
+            n_small -= 1
+            limits[row] = int(rest[row] * 2147483648.0) - 1
+            aliases[row] = giver
+            rest[giver] -= 1 - rest[row]
+            if rest[giver] < 1:
+                n_large -= 1
+                small[n_small] = giver
+                n_small += 1
+
+
+@part
+def contains(indices, begin, end, code):
+    """Whether indices[begin:end], which rise, hold the code."""
+    low, high = begin, end
+    while low < high:
+        middle = (low + high) >> 1
+        if indices[middle] < code:
+            low = middle + 1
+        else:
+            high = middle
+    return low < end and indices[low] == code
+
+
+@kernel
+def descend(
+    totals, bi, P, Q,
+    visits, states, users, items, kept, limits, aliases,
+    indptr, indices, user_codes, item_codes,
+    lr, keep_u, keep_i, keep_b, begin, end,
+):  # fmt: skip
+    """One step for each positive of the visits begin to end - 1 whose negative was not seen.
+
+    A visit has two sides, (n_visits, 2, 5) int64: its positives BEGIN to END - 1, the item rows
+    FIRST, FIRST + 1, ... (SIZE of them) that they are of, and by CHANCE of 2^31 a negative is one
+    of the other side. `states` (n_visits,) int64 are from 1 to STATES - 1. `users`, `items` (n,)
+    int32 are rows of P (n_users, f) and Q (n_items, f); a positive of item i is taken where 31
+    random bits are at most kept[i]. What a user has seen are the `item_codes` in the user's row, by
+    code, of `indptr`, `indices`. keep_* are 1 - lr reg. Written: bi, P, Q (float32), and `totals`
+    (n_visits, 2) float64: the sum of -ln sigma(x) of all triples, each before its step, and their
+    number. O(n (f + log n_seen)).
+    """
+    n_factors = P.shape[1]
+    one = np.float32(1)
+    far = np.float32(60)
+    for v in range(begin, end):
+        state = int(states[v])
+        loss = 0.0
+        product = 1.0
+        n_triples = 0
+        longest = max(
+            visits[v, 0, END] - visits[v, 0, BEGIN], visits[v, 1, END] - visits[v, 1, BEGIN]
+        )
+        for both in range(2 * longest):
+            side = both & 1
+            n = visits[v, side, BEGIN] + (both >> 1)
+            if n >= visits[v, side, END]:
+                continue
+            u = np.uintp(users[n])
+            i = np.uintp(items[n])
+            state = FACTOR * (state & LOW) + (state >> 32)
+            if (state & ALWAYS) > kept[i]:
+                continue
+            state = FACTOR * (state & LOW) + (state >> 32)
+            of = 1 - side if (state & ALWAYS) < visits[v, side, CHANCE] else side
+            state = FACTOR * (state & LOW) + (state >> 32)
+            slot = int(visits[v, of, FIRST]) + (((state & ALWAYS) * int(visits[v, of, SIZE])) >> 31)
+            state = FACTOR * (state & LOW) + (state >> 32)
+            j = np.uintp(slot if (state & ALWAYS) <= limits[slot] else aliases[slot])
+            code = user_codes[u]
+            if contains(indices, indptr[code], indptr[code + 1], item_codes[j]):
+                continue
+            p = P[u]
+            qi = Q[i]
+            qj = Q[j]
+            # x = s_ui - s_uj
+            dot = np.float32(0)
+            for f in range(n_factors):
+                dot += p[f] * (qi[f] - qj[f])
+            x = bi[i] - bi[j] + dot
+            if x > far:
+                x = far
+            elif x < -far:
+                x = -far
+            # -ln sigma(x) = ln(1 + exp(-x)), and sigma(-x) = exp(-x) / (1 + exp(-x))
+            odds = np.exp(-x)
+            product *= 1.0 + np.float64(odds)
+            if product > 1e250:
+                loss += np.log(product)
+                product = 1.0
+            n_triples += 1
+            step = lr * (odds / (one + odds))
+            bi[i] = keep_b * bi[i] + step
+            bi[j] = keep_b * bi[j] - step
+            # p += lr (z (q_i - q_j) - reg p)
+            # q_i += lr (z p - reg q_i),  q_j -= lr (z p + reg q_j)
+            for f in range(n_factors):
+                pf = p[f]
+                qif = qi[f]
+                qjf = qj[f]
+                p[f] = keep_u * pf + step * (qif - qjf)
+                qi[f] = keep_i * qif + step * pf
+                qj[f] = keep_i * qjf - step * pf
+        totals[v, 0] = loss + np.log(product)
+        totals[v, 1] = n_triples
