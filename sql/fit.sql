@@ -14,22 +14,22 @@
 --
 -- Options. NULL, or leaving one out, is the default; - marks what an algorithm does not use, and refuses.
 --
--- algorithm                als     svd     bias    popularity  implicit_a  lsbpr
--- n_factors                32      32      -       -           32          32
--- epochs                   15      20      10      -           15          50
--- regularization           1.0     1.0     5.0     5.0         0.01        0.01
--- regularization_scaling   0.5     0.5     -       -           1.0         -
--- learning_rate            -       0.15    -       -           -           0.05
--- learning_rate_decay      -       1.0     -       -           -           0.0
--- nonnegative              false   -       -       -           -           -
--- alpha                    -       -       -       -           1.0         -
--- unobserved_weight        -       -       -       -           1.0         -
--- negative_sampling        -       -       -       -           -           uniform
--- popularity_exponent      -       -       -       -           -           0.0
--- duplicates               mean    mean    mean    mean        sum         sum
--- tolerance                0.0001  0.0001  0.0001  0.0001      0.0001      0.0001
--- keep_seen                true    true    true    true        true        true
--- seed                     42      42      42      42          42          42
+-- algorithm                als     svd     bias    popularity  implicit_als  bpr
+-- n_factors                32      32      -       -           32            32
+-- epochs                   15      20      10      -           15            50
+-- regularization           1.0     1.0     5.0     5.0         0.01          0.01
+-- regularization_scaling   0.5     0.5     -       -           1.0           -
+-- learning_rate            -       0.15    -       -           -             0.05
+-- learning_rate_decay      -       1.0     -       -           -             0.0
+-- nonnegative              false   -       -       -           -             -
+-- alpha                    -       -       -       -           1.0           -
+-- unobserved_weight        -       -       -       -           1.0           -
+-- negative_sampling        -       -       -       -           -             uniform
+-- popularity_exponent      -       -       -       -           -             0.0
+-- duplicates               mean    mean    mean    mean        sum           sum
+-- tolerance                0.0001  0.0001  0.0001  0.0001      0.0001        0.0001
+-- keep_seen                true    true    true    true        true          true
+-- seed                     42      42      42      42          42            42
 --
 -- algorithm                'als' (default with a rating): r = mu + b_u + b_i + <p_u, q_i>, alternating exact least squares
 --                          'svd': the same model by stochastic gradient descent
