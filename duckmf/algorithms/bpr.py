@@ -43,7 +43,6 @@ from numpy.typing import NDArray
 
 from duckmf import blocks
 from duckmf.algorithms.implicit import Implicit, some_users
-from duckmf.algorithms.implicit_als import observed
 from duckmf.algorithms.svd import vector_rows
 from duckmf.kernels.bpr import ALWAYS, BEGIN, CHANCE, END, FIRST, SIZE, STATES, descend, draw_tables
 from duckmf.model import Factors
@@ -97,8 +96,8 @@ class Bpr(Implicit):
         self.options = options
         self.ratings = ratings
         self._workers = workers
-        self._positives = positives = observed(ratings.by_user)
-        counts = observed(ratings.by_item).counts
+        positives = positive(ratings.by_user)
+        counts = np.bincount(positives.indices, minlength=len(ratings.by_item))
         self._grid = grid = Grid.of(positives, counts, options, workers)
         self._kept = chances(counts[grid.items.order], options.popularity_exponent)
         self._bi = np.zeros(len(counts), np.float32)
@@ -122,13 +121,12 @@ class Bpr(Implicit):
         states = rng.integers(1, STATES, size=visits.shape[:-2])
         totals = np.zeros((*states.shape, 2))
         data = (grid.user_rows, grid.item_rows, self._kept, *grid.tables)
-        seen = (self._positives.indptr, self._positives.indices)
-        codes, rates = (grid.users.order, grid.items.order), self._rates(number)
+        rates = self._rates(number)
         matrices = (self._bi, self._P, self._Q)
 
         def descend_piece(*at: int) -> None:
             sums, begins = totals[at], (visits[at], states[at])
-            descend(sums, *matrices, *begins, *data, *seen, *codes, *rates, 0, len(sums))
+            descend(sums, *matrices, *begins, *data, *rates, 0, len(sums))
 
         n_strata, n_pieces = visits.shape[:2]
         for stratum in range(n_strata):
@@ -236,6 +234,15 @@ class Grid:
         if n_cells == 1:
             visits[..., 1, END] = visits[..., 1, BEGIN]
         return visits.reshape(n_blocks, n_blocks, -1, 2, 5)
+
+
+def positive(rows: Rows) -> Rows:
+    """The same without the strengths of zero."""
+    above = rows.values > 0
+    if above.all():
+        return rows
+    indptr = np.concatenate(([0], np.cumsum(above)))[rows.indptr]
+    return Rows(indptr, rows.indices[above], rows.values[above])
 
 
 def chances(counts: NDArray[np.int64], exponent: float) -> NDArray[np.int32]:

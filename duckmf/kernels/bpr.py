@@ -16,6 +16,8 @@ LOW = (1 << 32) - 1
 STATES = FACTOR << 32
 # 31 bits: what is drawn, and what is certain as a limit of that
 ALWAYS = (1 << 31) - 1
+# slots of a visit's table for each positive in it
+SLOTS = 4
 # columns of a side of a visit
 BEGIN, END, FIRST, SIZE, CHANCE = range(5)
 
@@ -63,23 +65,18 @@ def draw_tables(weights, bounds, limits, aliases):
 
 
 @part
-def contains(indices, begin, end, code):
-    """Whether indices[begin:end], which rise, hold the code."""
-    low, high = begin, end
-    while low < high:
-        middle = (low + high) >> 1
-        if indices[middle] < code:
-            low = middle + 1
-        else:
-            high = middle
-    return low < end and indices[low] == code
+def find(slots, width, key):
+    """Where the key stands in the first 2^width slots, or the free one (-1) where it would."""
+    at = ((key * 2654435769) >> (32 - width)) & ((1 << width) - 1)
+    while slots[at] >= 0 and slots[at] != key:
+        at = (at + 1) & ((1 << width) - 1)
+    return at
 
 
 @kernel
 def descend(
     totals, bi, P, Q,
     visits, states, users, items, kept, limits, aliases,
-    indptr, indices, user_codes, item_codes,
     lr, keep_u, keep_i, keep_b, begin, end,
 ):  # fmt: skip
     """One step for each positive of the visits begin to end - 1 whose negative was not seen.
@@ -88,15 +85,38 @@ def descend(
     FIRST, FIRST + 1, ... (SIZE of them) that they are of, and by CHANCE of 2^31 a negative is one
     of the other side. `states` (n_visits,) int64 are from 1 to STATES - 1. `users`, `items` (n,)
     int32 are rows of P (n_users, f) and Q (n_items, f); a positive of item i is taken where 31
-    random bits are at most kept[i]. What a user has seen are the `item_codes` in the user's row, by
-    code, of `indptr`, `indices`. keep_* are 1 - lr reg. Written: bi, P, Q (float32), and `totals`
-    (n_visits, 2) float64: the sum of -ln sigma(x) of all triples, each before its step, and their
-    number. O(n (f + log n_seen)).
+    random bits are at most kept[i]. `limits`, `aliases`: as draw_tables makes them. keep_* are
+    1 - lr reg. Written: bi, P, Q (float32), and `totals` (n_visits, 2) float64: the sum of
+    -ln sigma(x) of all triples, each before its step, and their number. O(n f).
     """
     n_factors = P.shape[1]
     one = np.float32(1)
     far = np.float32(60)
+    most = 0
     for v in range(begin, end):
+        n = visits[v, 0, END] - visits[v, 0, BEGIN] + visits[v, 1, END] - visits[v, 1, BEGIN]
+        most = max(most, n)
+    slots = np.empty(2 * SLOTS * (most + 1), np.int32)
+    origin = np.empty(2, np.int64)
+    for v in range(begin, end):
+        # a table of the positives, by numbers u n_rows + i that count from the cells' first rows
+        n_positives = 0
+        first_user = len(P)
+        for side in range(2):
+            n_positives += visits[v, side, END] - visits[v, side, BEGIN]
+            for n in range(visits[v, side, BEGIN], visits[v, side, END]):
+                first_user = min(first_user, int(users[n]))
+        width = 1
+        while (1 << width) < SLOTS * n_positives:
+            width += 1
+        for slot in range(1 << width):
+            slots[slot] = -1
+        n_rows = int(visits[v, 0, SIZE] + visits[v, 1, SIZE])
+        for side in range(2):
+            origin[side] = side * visits[v, 0, SIZE] - visits[v, side, FIRST] - first_user * n_rows
+            for n in range(visits[v, side, BEGIN], visits[v, side, END]):
+                key = int(users[n]) * n_rows + int(items[n]) + int(origin[side])
+                slots[find(slots, width, key)] = key
         state = int(states[v])
         loss = 0.0
         product = 1.0
@@ -117,11 +137,11 @@ def descend(
             state = FACTOR * (state & LOW) + (state >> 32)
             of = 1 - side if (state & ALWAYS) < visits[v, side, CHANCE] else side
             state = FACTOR * (state & LOW) + (state >> 32)
-            slot = int(visits[v, of, FIRST]) + (((state & ALWAYS) * int(visits[v, of, SIZE])) >> 31)
+            row = int(visits[v, of, FIRST]) + (((state & ALWAYS) * int(visits[v, of, SIZE])) >> 31)
             state = FACTOR * (state & LOW) + (state >> 32)
-            j = np.uintp(slot if (state & ALWAYS) <= limits[slot] else aliases[slot])
-            code = user_codes[u]
-            if contains(indices, indptr[code], indptr[code + 1], item_codes[j]):
+            j = np.uintp(row if (state & ALWAYS) <= limits[row] else aliases[row])
+            key = int(users[n]) * n_rows + int(j) + int(origin[of])
+            if slots[find(slots, width, key)] == key:
                 continue
             p = P[u]
             qi = Q[i]
