@@ -8,16 +8,21 @@
 -- Returns rows whose contributions add up to the score of mf_recommend and the unclipped prediction
 -- of mf_predict, but for the rounding of float32:
 --   part VARCHAR         'baseline': mu + b_i, what anybody would get; 'item': a rated item;
---                        'other items': all that are not among the k, in one row
+--                        'other items': all that are not among the k, in one row; 'approximation':
+--                        where a model of solver 'cg' is not quite at the solution of its
+--                        equations, what it scores above (or below) it
 --   item_id              the rated item
---   rating FLOAT         how the user rated it
+--   rating FLOAT         how the user rated it, or the strength; items of strength 0 add nothing
+--                        to an 'implicit_als' score and are not listed
 --   contribution DOUBLE  how much that adds to the score (or takes from it)
 --   rank BIGINT          of 'item' rows: 1 to k by the size of the contribution; equal ones are
 --                        ordered by item_id
 -- in this order.
 --
--- model             a relation made by mf_fit with algorithm 'als', keep_seen := true and
---                   nonnegative := false. Of its items, all that the user rated must be there
+-- model             a relation made by mf_fit with algorithm 'als' or 'implicit_als',
+--                   keep_seen := true and nonnegative := false. Of its items, all that the user
+--                   rated must be there, and all of an 'implicit_als' model that gives weight to
+--                   unobserved pairs
 -- user_id, item_id  a pair. If the model does not know both, there are no rows
 -- k                 rated items to list, at least 1
 --
@@ -26,7 +31,12 @@
 -- that the user rated, and sigma the standard deviation of all ratings,
 --   (p_u, b_u) = A^-1 sum_j z_j (r_uj - mu - b_j)
 --   score = mu + b_i + sum_j (z_i' A^-1 z_j) (r_uj - mu - b_j)
--- (after Hu, Koren and Volinsky 2008, section 5). A x = z_i is solved by conjugate gradients.
+-- In an 'implicit_als' model z_j = q_j, and all its items j weigh in with c_j, which is
+-- 1 + alpha r_uj for the n of strength above 0 and w0 for the others:
+--   A = sum_j c_j z_j z_j' + lambda_u (n + w0 n_items)^nu I
+--   score = sum_j (z_i' A^-1 z_j) c_j over the n items
+-- (after Hu, Koren and Volinsky 2008, section 5). A x = z_i is solved by conjugate gradients. The
+-- sum over all items takes about 0.2 seconds and 80 MB a pair for 27,000 items, 64 factors.
 
 create or replace macro mf_explain(model, user_id, item_id, k := 10) as table
 from (
@@ -42,8 +52,13 @@ from (
     head as not materialized (
         select
             coalesce(any_value(m.bias), 0)::double as mu,
+            any_value(m.info ->> 'algorithm') = 'implicit_als' as implicit,
+            any_value(m.info ->> '$.options.solver') = 'cg' as approximate,
+            any_value((m.info ->> 'items')::bigint) as items,
+            any_value((m.info ->> '$.options.alpha')::double) as alpha,
+            if(implicit, any_value((m.info ->> '$.options.unobserved_weight')::double), 0) as w0,
             any_value((m.info ->> 'rating_std')::double) as deviation,
-            if(deviation > 1e-6 * abs(mu), deviation, 1) as sigma,
+            if(not implicit and deviation > 1e-6 * abs(mu), deviation, 1) as sigma,
             any_value((m.info ->> '$.options.regularization')::double) as shared,
             coalesce(any_value((m.info ->> '$.options.user_regularization')::double), shared)
                 as lambda_u,
@@ -58,10 +73,10 @@ from (
                     then error('mf_explain: this model has format '
                         || any_value(m.info ->> 'format')
                         || ', made by a newer duckmf. Upgrade duckmf.')
-                when any_value(m.info ->> 'algorithm') <> 'als'
+                when any_value(m.info ->> 'algorithm') not in ('als', 'implicit_als')
                     then error('mf_explain: the scores of algorithm '''
                         || any_value(m.info ->> 'algorithm')
-                        || ''' are no sum over ratings. Train with ''als''.')
+                        || ''' are no sum over ratings. Train with ''als'' or ''implicit_als''.')
                 when any_value((m.info ->> '$.options.nonnegative')::boolean)
                     then error('mf_explain: nonnegative factors are no sum over ratings. '
                         || 'Train with nonnegative := false.')
@@ -75,14 +90,14 @@ from (
     ),
     target as not materialized (
         select
-            i.item_id as id, coalesce(i.bias, 0) as bias,
-            list_append(i.factors::double[], 1) as z
-        from rows i
+            coalesce(i.bias, 0) as bias, i.factors::double[] as factors,
+            i.factors::double[] || if(h.implicit, [], [1]) as z
+        from head h, rows i
         where i.kind = 'item' and i.item_id = item_id
     ),
     person as not materialized (
         select
-            u.ratings,
+            u.ratings, u.factors::double[] as factors,
             case
                 when u.ratings > 0 and (u.seen is null or u.seen_ratings is null)
                     then error('mf_explain: the model does not hold what its users have rated. '
@@ -93,46 +108,68 @@ from (
         from rows u
         where u.kind = 'user' and u.user_id = user_id
     ),
-    mf__rated as materialized (
+    -- The items of A, each scaled by the root of its weight: A = sum z z' + ridge, and the right
+    -- side is sum z y over those that have a y.
+    mf__items as materialized (
         select
-            i.item_id as id, s.rating, list_append(i.factors::double[], 1) as z,
-            s.rating - h.mu - coalesce(i.bias, 0) as y
-        from head h,
-            (select unnest(p.seen) as code, unnest(p.seen_ratings) as rating from person p) s
-            join rows i on i.kind = 'item' and i.code = s.code
+            i.item_id as id, i.code < h.items as trained, s.rating,
+            case
+                when not h.implicit then 1
+                when s.rating > 0 then sqrt(1 + h.alpha * s.rating)
+                else sqrt(h.w0)
+            end as scale,
+            case
+                when not h.implicit then s.rating - h.mu - coalesce(i.bias, 0)
+                when s.rating > 0 then scale
+            end as y,
+            list_transform(
+                i.factors::double[] || if(h.implicit, [], [1]), lambda v: scale * v
+            ) as z
+        from head h, rows i
+            left join (
+                select unnest(p.seen) as code, unnest(p.seen_ratings) as rating from person p
+            ) s on s.code = i.code
+        where i.kind = 'item' and (s.code is not null or h.w0 > 0 and i.code < h.items)
+    ),
+    counts as not materialized (
+        select
+            count(i.y) as n, count(i.rating) as rated, count(*) filter (i.trained) as trained
+        from mf__items i
     ),
     ridges as not materialized (
         select
-            list_append(
-                list_transform(t.z[2:], lambda x: h.sigma * h.lambda_u * p.ratings ^ h.nu),
-                h.lambda_b * p.ratings ^ h.nu
-            ) as ridge
-        from head h, target t, person p
+            (c.n + h.w0 * h.items) ^ h.nu as weight,
+            list_transform(t.factors, lambda x: h.sigma * h.lambda_u * weight)
+                || if(h.implicit, [], [h.lambda_b * weight]) as ridge
+        from head h, target t, counts c
     ),
     columns as not materialized (
         select
             list_transform(
-                range(1, len(any_value(r.z)) + 1),
-                lambda a: list_transform(list(r.z), lambda z: z[a])
-            ) as columns,
-            count(*) as n
-        from mf__rated r
+                range(1, len(any_value(i.z)) + 1),
+                lambda a: list_transform(list(i.z), lambda z: z[a])
+            ) as columns
+        from mf__items i
     ),
     mf__equations as materialized (
         select
             t.z,
             list_transform(
-                c.columns,
+                l.columns,
                 lambda one, a: list_transform(
-                    c.columns,
+                    l.columns,
                     lambda other, b: list_dot_product(one, other) + if(a = b, e.ridge[a], 0)
                 )
             ) as A
-        from target t, ridges e, columns c, person p
+        from head h, target t, person p, counts c, ridges e, columns l
         where case
-            when c.n < p.ratings
-                then error('mf_explain: the model lacks ' || p.ratings - c.n || ' of the '
+            when c.rated < p.ratings
+                then error('mf_explain: the model lacks ' || p.ratings - c.rated || ' of the '
                     || p.ratings || ' items that this user rated. Pass the whole model.')
+            when h.w0 > 0 and c.trained < h.items
+                then error('mf_explain: the model lacks ' || h.items - c.trained || ' of the '
+                    || h.items || ' items that it was trained on, whose factors are part of every '
+                    || 'explanation. Pass the whole model.')
             else c.n > 0
         end
     ),
@@ -174,10 +211,10 @@ from (
     ),
     contributions as not materialized (
         select
-            r.id, r.rating, list_dot_product(s.x, r.z) * r.y as contribution,
-            row_number() over (order by abs(contribution) desc, r.id) as rank
-        from mf__rated r, solution s
-        where s.solved and s.x is not null
+            i.id, i.rating, list_dot_product(s.x, i.z) * i.y as contribution,
+            row_number() over (order by abs(contribution) desc, i.id) as rank
+        from mf__items i, solution s
+        where s.solved and s.x is not null and i.y is not null
     ),
     parts as not materialized (
         select
@@ -192,6 +229,13 @@ from (
         select 3, 'other items', null, null, sum(c.contribution), null
         from head h, contributions c
         where c.rank > h.k
+        having count(*) > 0
+        union all
+        select
+            4, 'approximation', null, null,
+            list_dot_product(any_value(p.factors), any_value(t.factors)) - sum(c.contribution), null
+        from head h, person p, target t, contributions c
+        where h.approximate
         having count(*) > 0
         union all
         select null, null, null, null, null, null from head h where h.k is null
