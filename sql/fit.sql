@@ -15,15 +15,15 @@
 -- Options. NULL, or leaving one out, is the default; - marks what an algorithm does not use, and refuses.
 --
 -- algorithm                als     svd     bias    popularity  implicit_als  bpr
--- n_factors                32      32      -       -           32            32
+-- n_factors                32      32      -       -           64            32
 -- epochs                   15      20      10      -           15            50
--- regularization           1.0     1.0     5.0     5.0         0.01          0.01
--- regularization_scaling   0.5     0.5     -       -           1.0           -
+-- regularization           1.0     1.0     5.0     5.0         0.5           0.01
+-- regularization_scaling   0.5     0.5     -       -           0.5           -
 -- learning_rate            -       0.15    -       -           -             0.05
 -- learning_rate_decay      -       1.0     -       -           -             0.0
 -- nonnegative              false   -       -       -           -             -
 -- alpha                    -       -       -       -           1.0           -
--- unobserved_weight        -       -       -       -           1.0           -
+-- unobserved_weight        -       -       -       -           0.4           -
 -- negative_sampling        -       -       -       -           -             uniform
 -- popularity_exponent      -       -       -       -           -             0.0
 -- duplicates               mean    mean    mean    mean        sum           sum

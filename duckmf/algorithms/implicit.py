@@ -16,7 +16,7 @@ from duckmf.threads import Workers
 SAMPLE = 1000
 LIST = 10
 # Users scored at a time.
-BLOCK = 32
+BLOCK = 250
 
 
 class Implicit:
@@ -39,10 +39,12 @@ class Implicit:
         seen = self.ratings.by_user
         some = some_users(seen, held_out, np.random.default_rng(self.options.seed))
         factors = self.factors()
-        blocks = [(some[begin : begin + BLOCK],) for begin in range(0, len(some), BLOCK)]
-        gains = workers.map(lambda block: ndcg(factors, seen, held_out, block), blocks)
-        found = np.concatenate([np.zeros(0), *gains])
-        return 1.0 - float(np.nansum(found)) / max(1, int(np.count_nonzero(~np.isnan(found))))
+        gains = [
+            gain
+            for begin in range(0, len(some), BLOCK)
+            for gain in gains_of(factors, seen, held_out, some[begin : begin + BLOCK], workers)
+        ]
+        return 1.0 - float(np.mean(gains)) if gains else 1.0
 
 
 def some_users(seen: Rows, held_out: Rows, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -51,25 +53,33 @@ def some_users(seen: Rows, held_out: Rows, rng: np.random.Generator) -> NDArray[
     return np.sort(rng.permutation(users)[:SAMPLE])
 
 
-def ndcg(
-    factors: Factors, seen: Rows, held_out: Rows, users: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """NDCG@10 of each user (Jarvelin and Kekalainen 2002); NaN for one without relevant items."""
+def gains_of(
+    factors: Factors, seen: Rows, held_out: Rows, users: NDArray[np.int64], workers: Workers
+) -> list[float]:
+    """NDCG@10 (Jarvelin and Kekalainen 2002) of each user who has relevant items."""
     assert factors.P is not None
     assert factors.Q is not None
     scores = factors.P[users] @ factors.Q.T
     if factors.item_bias is not None:
         scores += factors.item_bias
-    for line, user in zip(scores, users, strict=True):
-        line[seen.indices[seen.indptr[user] : seen.indptr[user + 1]]] = -np.inf
-    length = min(LIST, scores.shape[1])
-    best = np.argpartition(-scores, length - 1, axis=1)[:, :length]
-    order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
-    lists = np.take_along_axis(best, order, axis=1)
-    discounts = 1.0 / np.log2(np.arange(2, length + 2))
-    return np.array(
-        [_gain(row, _relevant(held_out, u), discounts) for row, u in zip(lists, users, strict=True)]
-    )
+
+    def gain(line: int, user: int) -> float | None:
+        candidates, relevant = scores[line], _relevant(held_out, user)
+        candidates[seen.indices[seen.indptr[user] : seen.indptr[user + 1]]] = -np.inf
+        return _gain(_best(candidates), relevant) if len(relevant) else None
+
+    gains = workers.map(gain, enumerate(users.tolist()))
+    return [gain for gain in gains if gain is not None]
+
+
+def _best(scores: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The items of the highest scores, best first; of equal ones, the first."""
+    length = min(LIST, len(scores))
+    least = np.partition(scores, len(scores) - length)[len(scores) - length]
+    candidates = np.flatnonzero(scores >= least)
+    order = np.argsort(-scores[candidates], kind="stable")[:length]
+    best: NDArray[np.int64] = candidates[order]
+    return best
 
 
 def _relevant(held_out: Rows, user: int) -> NDArray[np.int32]:
@@ -77,9 +87,6 @@ def _relevant(held_out: Rows, user: int) -> NDArray[np.int32]:
     return held_out.indices[cells][held_out.values[cells] > 0]
 
 
-def _gain(
-    items: NDArray[np.int64], relevant: NDArray[np.int32], discounts: NDArray[np.float64]
-) -> float:
-    if len(relevant) == 0:
-        return float("nan")
+def _gain(items: NDArray[np.int64], relevant: NDArray[np.int32]) -> float:
+    discounts = 1.0 / np.log2(np.arange(2, len(items) + 2))
     return float(discounts[np.isin(items, relevant)].sum() / discounts[: len(relevant)].sum())

@@ -25,6 +25,7 @@ conjugate gradient method for implicit feedback collaborative filtering".
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -33,7 +34,7 @@ from numpy.typing import NDArray
 from duckmf.algorithms.implicit import Implicit
 from duckmf.errors import TrainingError
 from duckmf.kernels import implicit_als as kernels
-from duckmf.kernels.als import layout
+from duckmf.kernels.als import BATCH, layout
 from duckmf.kernels.tiles import AREA, TILE, aligned
 from duckmf.model import Factors
 from duckmf.options import Options, option
@@ -45,7 +46,7 @@ ROW_COST = 40
 # Floats of the gathered ratings of the longest row that conjugate gradients are used for.
 LONGEST = 1 << 17
 # Up to so many factors the exact solution is the faster one.
-FEW_FACTORS = 32
+FEW_FACTORS = 16
 # Rows of a partial Gram matrix.
 GRAM_ROWS = 4096
 
@@ -54,17 +55,17 @@ GRAM_ROWS = 4096
 class ImplicitAlsOptions(Options):
     """The options of `algorithm := 'implicit_als'`."""
 
-    n_factors: int = option(32, "factors of each user and item", low=1, high=1024)
+    n_factors: int = option(64, "factors of each user and item", low=1, high=1024)
     epochs: int = option(15, "passes over items and users", low=1, high=10_000)
     alpha: float = option(1.0, "a pair of strength r has confidence 1 + alpha * r", low=0.0)
     unobserved_weight: float = option(
-        1.0, "w0: what a pair weighs that was not observed", low=0.0, high=1.0
+        0.4, "w0: what a pair weighs that was not observed", low=0.0, high=1.0
     )
-    regularization: float = option(0.01, "lambda, the L2 penalty", low=0.0)
+    regularization: float = option(0.5, "lambda, the L2 penalty", low=0.0)
     user_regularization: float | None = option(None, "of P; else regularization", low=0.0)
     item_regularization: float | None = option(None, "of Q; else regularization", low=0.0)
     regularization_scaling: float = option(
-        1.0, "nu: a row of n pairs is penalized with lambda * (n + w0 * all)^nu", low=0.0, high=2.0
+        0.5, "nu: a row of n pairs is penalized with lambda * (n + w0 * all)^nu", low=0.0, high=2.0
     )
     solver: str | None = option(
         None,
@@ -79,24 +80,25 @@ class ImplicitAlsOptions(Options):
 
 
 @dataclass(frozen=True)
-class Weights:
-    """What the pairs of a row weigh, and what the row pays: reg (n + w0 n_others)^scaling |x|^2."""
+class Penalty:
+    """What a row of n pairs pays: reg (n + unobserved_weight n_others)^scaling |x|^2."""
 
-    alpha: float
-    unobserved: float
     reg: float
+    unobserved_weight: float
     scaling: float
 
     def ridges(self, counts: NDArray[np.int64], n_others: int) -> NDArray[np.float64]:
-        """The penalty of rows with so many observed pairs each."""
-        weights: NDArray[np.float64] = (counts + self.unobserved * n_others) ** self.scaling
-        return self.reg * weights
+        """The penalties of rows with so many observed pairs each."""
+        sizes = counts.astype(np.float64) + self.unobserved_weight * n_others
+        ridges: NDArray[np.float64] = self.reg * sizes**self.scaling
+        return ridges
 
 
 class ImplicitAls(Implicit):
     """One training of `algorithm := 'implicit_als'`."""
 
     Options = ImplicitAlsOptions
+    options: ImplicitAlsOptions
     loss: ClassVar[str] = "all_pairs"
 
     def __init__(self, ratings: Ratings, options: ImplicitAlsOptions, workers: Workers) -> None:
@@ -104,7 +106,8 @@ class ImplicitAls(Implicit):
         self.options = replace(options, solver=options.solver or faster)
         self.workers = workers
         self.ratings = ratings
-        self.observed = Ratings(observed(ratings.by_user), observed(ratings.by_item))
+        alpha = options.alpha
+        self.observed = Ratings(observed(ratings.by_user, alpha), observed(ratings.by_item, alpha))
         self.P = padded(len(ratings.by_user), options.n_factors)
         self.Q = padded(len(ratings.by_item), options.n_factors)
         self._draw()
@@ -120,40 +123,37 @@ class ImplicitAls(Implicit):
         Raises:
             TrainingError: the numbers left the range of float32.
         """
-        options, pairs = self.options, self.observed
-        item_weights = self.weights(options.item_regularization)
-        self._solve(pairs.by_item, self.Q, self.P, item_weights)
-        remains = self._solve(
-            pairs.by_user, self.P, self.Q, self.weights(options.user_regularization)
-        )
-        ridges = item_weights.ridges(pairs.by_item.counts, len(self.P))
-        penalty = float(ridges @ np.einsum("if,if->i", self.Q, self.Q, dtype=np.float64))
-        return (remains + penalty) / self._confidence()
+        pairs, options = self.observed, self.options
+        item_penalty = self.penalty(options.item_regularization)
+        user_penalty = self.penalty(options.user_regularization)
+        self._solve(pairs.by_item, self.Q, self.P, item_penalty)
+        gain = self._solve(pairs.by_user, self.P, self.Q, user_penalty)
+        ridges = item_penalty.ridges(pairs.by_item.counts, len(self.P))
+        gain -= float(ridges @ np.einsum("if,if->i", self.Q, self.Q, dtype=np.float64))
+        return 1.0 - gain / self._confidence
 
     def factors(self) -> Factors:
         """P and Q; a score has no other terms."""
         n = self.options.n_factors
         return Factors(0.0, P=self.P[:, :n].copy(), Q=self.Q[:, :n].copy())
 
-    def weights(self, regularization: float | None) -> Weights:
-        """What the rows of one side weigh and pay."""
+    def penalty(self, regularization: float | None) -> Penalty:
+        """What the rows of one side pay."""
         options = self.options
         own = options.regularization if regularization is None else regularization
-        return Weights(
-            options.alpha, options.unobserved_weight, own, options.regularization_scaling
-        )
+        return Penalty(own, options.unobserved_weight, options.regularization_scaling)
 
     def _solve(
-        self, rows: Rows, this: NDArray[np.float32], other: NDArray[np.float32], weights: Weights
+        self, rows: Rows, this: NDArray[np.float32], other: NDArray[np.float32], penalty: Penalty
     ) -> float:
         exactly = self.options.solver == "cholesky"
         n_factors = self.options.n_factors
-        return solve(rows, this, other, weights, self.workers, n_factors, exactly=exactly)
+        return solve(rows, this, other, penalty, self.workers, n_factors, exactly=exactly)
 
+    @cached_property
     def _confidence(self) -> float:
-        values = self.observed.by_user.values
-        total = len(values) + self.options.alpha * float(values.sum(dtype=np.float64))
-        return max(total, 1.0)
+        rows = self.observed.by_user
+        return max(float(rows.values[: len(rows.indices)].sum(dtype=np.float64)), 1.0)
 
     def _draw(self) -> None:
         n_factors = self.options.n_factors
@@ -167,43 +167,53 @@ def solve(
     rows: Rows,
     this: NDArray[np.float32],
     other: NDArray[np.float32],
-    weights: Weights,
+    penalty: Penalty,
     workers: Workers,
     n_factors: int,
     *,
     exactly: bool = True,
 ) -> float:
-    """Set `this` to its optimum for `other`, or move it there; returns the rows' own objective.
+    """Set `this` to its optimum for `other`, or move it there; returns what the objective gains.
 
-    rows: strengths above zero alone. this, other: made by `padded`. Training is this function
-    twice an epoch; with new rows it folds them in.
+    rows: made by `observed`. this, other: made by `padded`. The gain is what the objective of
+    these rows falls below its value where all scores are zero, the sum of their confidences.
+    Training is this function twice an epoch; with new rows it folds them in.
 
     Raises:
         TrainingError: the numbers left the range of float32.
     """
     n_tiles = other.shape[1] // TILE
-    squares = tiles_of(weights.unobserved * gram(other, workers))
-    ridges = weights.ridges(rows.counts, len(other))
-    longest = 0 if exactly else LONGEST // (n_tiles * TILE)
-    losses = np.empty(len(rows))
+    most = 0 if exactly else LONGEST // other.shape[1]
+    gains = np.empty(len(rows))
+    w0 = penalty.unobserved_weight
+    arrays = (
+        *(rows.indptr, rows.indices, rows.values, penalty.ridges(rows.counts, len(other))),
+        *(this.ravel(), gains, other.ravel(), tiles_of(w0 * gram(other, workers))),
+    )
 
     def solve_piece(begin: int, end: int) -> None:
-        *_, blocks, block = kernels.annex(layout(n_tiles)[-1], n_tiles)
         counts = rows.counts[begin:end]
-        most = int(counts[counts <= longest].max(initial=0))
-        kernels.solve_rows(
-            begin, end, rows.indptr, rows.indices, rows.values, ridges, this.ravel(), losses,
-            other.ravel(), squares, aligned(blocks + -(-most // TILE) * block),
-            weights.alpha, weights.unobserved, longest, n_factors, n_tiles,
-        )  # fmt: skip
+        short = counts[counts <= most]
+        if len(short) > 0:
+            scratch = descent_scratch(int(short.max()), n_tiles)
+            kernels.descend_rows(begin, end, *arrays, scratch, w0, most, n_tiles)
+        if len(short) < len(counts):
+            scratch = aligned(layout(n_tiles)[-1] + n_tiles * BATCH * TILE)
+            kernels.solve_rows(begin, end, *arrays, scratch, w0, most + 1, n_factors, n_tiles)
 
     workers.map(solve_piece, row_pieces(rows.indptr + ROW_COST * np.arange(len(rows) + 1)))
-    if not np.isfinite(total := losses.sum()):
+    if not np.isfinite(total := gains.sum()):
         raise TrainingError(
-            f"mf_fit: implicit_als cannot solve {np.count_nonzero(~np.isfinite(losses)):,} of "
+            f"mf_fit: implicit_als cannot solve {np.count_nonzero(~np.isfinite(gains)):,} of "
             f"{len(rows):,} rows in float32. Give smaller strengths, or more regularization."
         )
     return float(total)
+
+
+def descent_scratch(most: int, n_tiles: int) -> NDArray[np.float32]:
+    """What `descend_rows` works in, for rows of at most so many ratings."""
+    blocks = n_tiles + -(-most // TILE)
+    return aligned((4 * n_tiles + 1) * TILE + blocks * n_tiles * AREA)
 
 
 def gram(factors: NDArray[np.float32], workers: Workers) -> NDArray[np.float64]:
@@ -239,10 +249,14 @@ def padded(n: int, n_factors: int) -> NDArray[np.float32]:
     return aligned(n * width).reshape(n, width)
 
 
-def observed(rows: Rows) -> Rows:
-    """The same without the strengths of zero."""
+def observed(rows: Rows, alpha: float) -> Rows:
+    """The pairs of a strength above zero; values are confidences, with a line more at the end."""
     positive = rows.values > 0
-    if positive.all():
-        return rows
-    indptr = np.concatenate(([0], np.cumsum(positive)))[rows.indptr]
-    return Rows(indptr, rows.indices[positive], rows.values[positive])
+    indptr, indices, strengths = rows.indptr, rows.indices, rows.values
+    if not positive.all():
+        indptr = np.concatenate(([0], np.cumsum(positive)))[indptr]
+        indices, strengths = indices[positive], strengths[positive]
+    confidences = np.ones(len(strengths) + TILE, np.float32)
+    with np.errstate(over="ignore"):  # the solver refuses what is infinite
+        confidences[: len(strengths)] += np.float32(alpha) * strengths
+    return Rows(indptr, indices, confidences)

@@ -7,18 +7,11 @@ for all others,
 
 A = gram + ridge I + sum_j (c_j - w0) q_j q_j' and b = sum_j c_j q_j, with gram = w0 Q'Q over all
 rows, so that a row costs what its own ratings cost. The minimum is at A x = b; at any x the sum is
-sum_j c_j - b'x - (b - A x)'x.
+below sum_j c_j, its value at x = 0, by the gain b'x + (b - A x)'x.
 
-Short rows go down by conjugate gradients, which need A only in products; their q_j are gathered
-once and stay in the cache. Long rows are solved exactly, by the factorization of kernels/als.py,
-whose scratch array is used here, followed by
-
-    gram         n_tiles x n_tiles tiles
-    scaled       n_tiles panels of BATCH x 16   (c_j - w0) q_j of a batch
-    residual     n_tiles lines                  b - A x
-    direction    n_tiles lines
-    product      n_tiles lines                  A times the direction
-    blocks       16 ratings each: n_tiles tiles of their q_j, three lines for `add_errors`
+`solve_rows` solves rows exactly, by the factorization of kernels/als.py and in its scratch array.
+`descend_rows` moves them by conjugate gradients, which need A only in products: the q_j of a row
+are gathered once and stay in the cache. Both work on tiles of kernels/tiles.py.
 """
 
 from __future__ import annotations
@@ -36,49 +29,33 @@ from duckmf.kernels.tiles import (
     add_product,
     add_rows,
     clear_line,
+    combine_lines,
     copy_line,
     copy_scaled_line,
+    inner_product,
     prefetch_line,
 )
 
-# Steps of conjugate gradients, as many as implicit takes.
+# Steps of conjugate gradients.
 STEPS = 3
-# While a row of ratings is gathered, those so many places behind are fetched.
+# While a rating is gathered, the one so many places behind it is fetched.
 AHEAD = 64
 
 
-def annex(gram: int, n_tiles: int) -> tuple[int, ...]:
-    """Where scaled, residual, direction, product and blocks begin; floats in a block.
-
-    gram: where that begins, and `layout` ends.
-    """
-    scaled = gram + n_tiles * n_tiles * AREA
-    residual = scaled + n_tiles * BATCH * TILE
-    direction = residual + n_tiles * TILE
-    product = direction + n_tiles * TILE
-    blocks = product + n_tiles * TILE
-    return scaled, residual, direction, product, blocks, n_tiles * AREA + 3 * TILE
-
-
-rooms = part(annex)
-
-
 @part
-def add_normal_equations(start, stop, indices, values, scratch, other, n_tiles, alpha, w0):
+def add_normal_equations(
+    start, stop, indices, confidences, scratch, other, targets, border, matrix, scaled, n_tiles, w0
+):
     """A += sum_j (c_j - w0) q_j q_j', its upper triangle, and b += sum_j c_j q_j, of one row.
 
-    Returns sum_j c_j. Cost: n (n_factors^2 / 2 + 2 n_factors) multiplications for n ratings.
+    targets, border, matrix and scaled are places in the scratch; the last holds panels of
+    (c_j - w0) q_j. Cost: n (n_factors^2 / 2 + 2 n_factors) multiplications for n ratings.
     """
-    targets, border, _, _, matrix, gram = places(n_tiles)
-    scaled = rooms(gram, n_tiles)[0]
-    total = 0.0
     for first in range(start, stop, BATCH):
         n = min(BATCH, stop - first)
         for t in range(n):
-            c = 1.0 + alpha * values[first + t]
-            total += c
             scratch[targets + 2 * t] = 0.0
-            scratch[targets + 2 * t + 1] = c
+            scratch[targets + 2 * t + 1] = confidences[first + t]
         for t in range(2 * n, 2 * min(n + WAYS, BATCH)):
             scratch[targets + t] = 0.0
         # The ratings one batch ahead, of this row or the next, are fetched meanwhile.
@@ -87,7 +64,7 @@ def add_normal_equations(start, stop, indices, values, scratch, other, n_tiles, 
             panel = j * BATCH * TILE
             for t in range(n):
                 q = indices[first + t] * n_tiles * TILE
-                w = scratch[targets + 2 * t + 1] - w0
+                w = confidences[first + t] - w0
                 copy_line(scratch, panel + t * TILE, other, q + j * TILE)
                 copy_scaled_line(scratch, scaled + panel + t * TILE, other, q + j * TILE, w)
             for t in range(ahead):
@@ -97,166 +74,123 @@ def add_normal_equations(start, stop, indices, values, scratch, other, n_tiles, 
             for i in range(j + 1):
                 at = matrix + (i * n_tiles + j) * AREA
                 add_product(scratch, at, scaled + i * BATCH * TILE, panel, n, 1.0)
-    return total
-
-
-@part
-def solve_exactly(
-    start, stop, indices, values, scratch, other, n_factors, n_tiles, alpha, w0, ridge
-):
-    """x = A^-1 b into the solution; returns what remains of the row's sum, NaN if A is singular."""
-    _, border, _, _, matrix, gram = places(n_tiles)
-    for i in range(0, n_tiles * n_tiles * AREA, TILE):
-        copy_line(scratch, matrix + i, scratch, gram + i)
-    for i in range(0, 2 * n_tiles * TILE, TILE):
-        clear_line(scratch, border + i)
-    total = add_normal_equations(
-        start, stop, indices, values, scratch, other, n_tiles, alpha, w0
-    )
-    add_ridge(scratch, n_factors, n_tiles, ridge)
-    if not factorize(scratch, n_tiles):
-        return np.nan
-    back_substitute(scratch, n_tiles, np.float32(0.0))
-    # b'x = |y|^2 for U'y = b, the second lines of the border.
-    explained = 0.0
-    for i in range(n_tiles):
-        for a in range(TILE):
-            explained += np.float64(scratch[border + 2 * TILE * i + TILE + a]) ** 2
-    return total - explained
-
-
-@part
-def gather(start, stop, indices, values, scratch, other, n_tiles, alpha, w0):
-    """Fill the blocks with the ratings of one row; returns sum_j c_j."""
-    _, _, _, _, blocks, size = rooms(places(n_tiles)[5], n_tiles)
-    total = 0.0
-    for first in range(start, stop, TILE):
-        block = blocks + (first - start) // TILE * size
-        weights = block + n_tiles * AREA
-        n = min(TILE, stop - first)
-        for line in range(0, 3 * TILE, TILE):
-            clear_line(scratch, weights + line)
-        for t in range(n):
-            c = 1.0 + alpha * values[first + t]
-            total += c
-            scratch[weights + t] = c
-            scratch[weights + TILE + t] = c - w0
-            q = indices[first + t] * n_tiles * TILE
-            for j in range(n_tiles):
-                copy_line(scratch, block + j * AREA + t * TILE, other, q + j * TILE)
-        for t in range(min(TILE, len(indices) - first - AHEAD)):
-            q = indices[first + AHEAD + t] * n_tiles * TILE
-            for j in range(n_tiles):
-                prefetch_line(other, q + j * TILE)
-    return total
-
-
-@part
-def dot(scratch, a, b, n_tiles):
-    """The inner product of two vectors of n_tiles lines."""
-    total = 0.0
-    for i in range(n_tiles * TILE):
-        total += np.float64(scratch[a + i]) * np.float64(scratch[b + i])
-    return total
-
-
-@part
-def multiply(scratch, to, x, target, ridge, n_blocks, n_tiles):
-    """`to` = target b - A x."""
-    gram = places(n_tiles)[5]
-    _, _, _, _, blocks, size = rooms(gram, n_tiles)
-    for i in range(n_tiles * TILE):
-        scratch[to + i] = -ridge * scratch[x + i]
-    for i in range(n_tiles):
-        add_rows(scratch, to + i * TILE, gram + i * n_tiles * AREA, x, n_tiles, -1.0)
-    for block in range(n_blocks):
-        tiles = blocks + block * size
-        add_errors(scratch, to, tiles, x, n_tiles, tiles + n_tiles * AREA, target)
-
-
-@part
-def descend(start, stop, indices, values, scratch, other, n_tiles, alpha, w0, ridge):
-    """Move the solution, from where it stands, by conjugate gradients towards A^-1 b.
-
-    Returns what remains of the row's sum. Cost: (STEPS + 1) (2 n n_factors + n_factors^2)
-    multiplications for n ratings. Hestenes and Stiefel 1952.
-    """
-    _, _, x, _, _, gram = places(n_tiles)
-    _, r, p, Ap, blocks, size = rooms(gram, n_tiles)
-    n_blocks = (stop - start + TILE - 1) // TILE
-    remains = gather(start, stop, indices, values, scratch, other, n_tiles, alpha, w0)
-    for step in range(STEPS + 1):
-        if step == 0:
-            to, at, target = r, x, np.float32(1.0)
-        else:
-            to, at, target = Ap, p, np.float32(0.0)
-        multiply(scratch, to, at, target, ridge, n_blocks, n_tiles)
-        if step == 0:
-            # sum c - b'x - r'x
-            for block in range(n_blocks):
-                tally = blocks + block * size + n_tiles * AREA + 2 * TILE
-                for t in range(TILE):
-                    remains -= scratch[tally + t]
-            remains -= dot(scratch, r, x, n_tiles)
-            old = dot(scratch, r, r, n_tiles)
-            for i in range(n_tiles * TILE):
-                scratch[p + i] = scratch[r + i]
-            continue
-        # Ap holds -A p
-        curvature = -dot(scratch, Ap, p, n_tiles)
-        if not curvature > 0.0:
-            break
-        length = np.float32(old / curvature)
-        for i in range(n_tiles * TILE):
-            scratch[x + i] += length * scratch[p + i]
-            scratch[r + i] += length * scratch[Ap + i]
-        remains -= old * old / curvature
-        new = dot(scratch, r, r, n_tiles)
-        ratio = np.float32(new / old)
-        for i in range(n_tiles * TILE):
-            scratch[p + i] = scratch[r + i] + ratio * scratch[p + i]
-        old = new
-    return remains
 
 
 @kernel
 def solve_rows(
-    begin, end, indptr, indices, values, ridges, this, losses, other, gram, scratch,
-    alpha, w0, longest, n_factors, n_tiles,
+    begin, end, indptr, indices, confidences, ridges, this, gains, other, gram, scratch,
+    w0, least, n_factors, n_tiles,
 ):  # fmt: skip
-    """Solve the rows begin to end of `this`; losses gets what remains of the sum of each.
+    """Solve those of the rows begin to end of `this` that have `least` ratings or more.
 
-    indptr, indices, values: CSR, int64, int32, float32. ridges (n_rows,) float64. this, other:
-    flat float32, 16 n_tiles factors a row, those from n_factors on zero. losses (n_rows,) float64:
-    NaN for a row that cannot be solved. gram: its tiles, flat. Rows of more than `longest` ratings
-    are solved exactly, those without ratings get zeros.
+    indptr, indices, confidences: CSR, int64, int32, float32, the last with 16 more numbers at its
+    end. ridges (n_rows,) float64. this, other: flat float32, 16 n_tiles factors a row, those from
+    n_factors on zero. gains (n_rows,) float64 gets the gain of each row, NaN for one that cannot be
+    solved. gram: tiles, flat. scratch: as `layout` says, then n_tiles panels of BATCH x 16.
     """
-    _, _, x, _, _, at = places(n_tiles)
-    for i in range(0, n_tiles * n_tiles * AREA, TILE):
-        copy_line(scratch, at + i, gram, i)
+    targets, border, solution, _, matrix, scaled = places(n_tiles)
     for row in range(begin, end):
-        first = row * n_tiles * TILE
-        n = indptr[row + 1] - indptr[row]
-        losses[row] = 0.0
-        if n == 0:
-            for i in range(0, n_tiles * TILE, TILE):
-                clear_line(this, first + i)
+        if indptr[row + 1] - indptr[row] < least:
             continue
-        ridge = ridges[row]
-        if n > longest:
-            losses[row] = solve_exactly(
-                indptr[row], indptr[row + 1], indices, values, scratch, other,
-                n_factors, n_tiles, alpha, w0, ridge,
-            )  # fmt: skip
-        else:
-            for i in range(0, n_tiles * TILE, TILE):
-                copy_line(scratch, x + i, this, first + i)
-            losses[row] = descend(
-                indptr[row], indptr[row + 1], indices, values, scratch, other,
-                n_tiles, alpha, w0, np.float32(ridge),
-            )  # fmt: skip
-        for i in range(0, n_tiles * TILE, TILE):
-            copy_line(this, first + i, scratch, x + i)
+        for i in range(0, n_tiles * n_tiles * AREA, TILE):
+            copy_line(scratch, matrix + i, gram, i)
+        for i in range(0, 2 * n_tiles * TILE, TILE):
+            clear_line(scratch, border + i)
+        add_normal_equations(
+            indptr[row], indptr[row + 1], indices, confidences, scratch, other,
+            targets, border, matrix, scaled, n_tiles, w0,
+        )  # fmt: skip
+        add_ridge(scratch, n_factors, n_tiles, ridges[row])
+        if not factorize(scratch, n_tiles):
+            gains[row] = np.nan
+            continue
+        back_substitute(scratch, n_tiles, np.float32(0.0))
+        gains[row] = 0.0
+        # b'x = |y|^2 for U'y = b, the second lines of the border.
+        for i in range(n_tiles):
+            copy_line(this, (row * n_tiles + i) * TILE, scratch, solution + i * TILE)
+            y = border + 2 * TILE * i + TILE
+            gains[row] += inner_product(scratch, y, y, 1)
+
+
+@part
+def gather(start, stop, indices, scratch, other, blocks, n_tiles):
+    """Fill the blocks with the q_j of one row, and the rest of the last block with zeros."""
+    width = n_tiles * TILE
+    last = len(indices) - 1
+    for first in range(start, stop, TILE):
+        block = blocks + (first - start) * width
+        n = min(TILE, stop - first)
+        for t in range(n):
+            q = indices[first + t] * width
+            later = indices[min(first + t + AHEAD, last)] * width
+            for j in range(n_tiles):
+                copy_line(scratch, block + j * AREA + t * TILE, other, q + j * TILE)
+                prefetch_line(other, later + j * TILE)
+        for t in range(n, TILE):
+            for j in range(n_tiles):
+                clear_line(scratch, block + j * AREA + t * TILE)
+
+
+@kernel
+def descend_rows(
+    begin, end, indptr, indices, confidences, ridges, this, gains, other, gram, scratch,
+    w0, most, n_tiles,
+):  # fmt: skip
+    """Move those of the rows begin to end of `this` that have at most `most` ratings.
+
+    By STEPS steps of conjugate gradients (Hestenes and Stiefel 1952) from where they stand; rows
+    without ratings get zeros. Arguments are those of `solve_rows`, but for the scratch: n_tiles
+    lines each for x, r = b - A x, the direction p and A p, a line, the gram, and a block of n_tiles
+    tiles for each 16 ratings. Cost: (STEPS + 1) (2 n n_factors + n_factors^2) multiplications for n
+    ratings.
+    """
+    width = n_tiles * TILE
+    x, r, p, Ap, tally, squares = 0, width, 2 * width, 3 * width, 4 * width, 4 * width + TILE
+    blocks = squares + n_tiles * n_tiles * AREA
+    for i in range(0, n_tiles * n_tiles * AREA, TILE):
+        copy_line(scratch, squares + i, gram, i)
+    for row in range(begin, end):
+        start, stop = indptr[row], indptr[row + 1]
+        if stop - start > most:
+            continue
+        for i in range(0, width, TILE):
+            if start == stop:
+                clear_line(this, row * width + i)
+            copy_line(scratch, x + i, this, row * width + i)
+        gather(start, stop, indices, scratch, other, blocks, n_tiles)
+        clear_line(scratch, tally)
+        gain, old = 0.0, 0.0
+        for step in range(STEPS + 1):
+            # First r = b - A x, then -A p, into the lines at `to`.
+            at, to = (p, Ap) if step else (x, r)
+            combine_lines(scratch, to, -ridges[row], at, 0.0, at, n_tiles)
+            for i in range(n_tiles):
+                line = to + i * TILE
+                add_rows(scratch, line, squares + i * n_tiles * AREA, at, n_tiles, -1.0)
+            for first in range(start, stop, TILE):
+                block = blocks + (first - start) * width
+                target = 0.0 if step else 1.0
+                add_errors(scratch, to, block, at, n_tiles, confidences, first, w0, target, tally)
+            along = inner_product(scratch, to, at, n_tiles)
+            if step == 0:
+                # b'x + r'x
+                for t in range(TILE):
+                    gain += scratch[tally + t]
+                gain += along
+            elif along < 0.0:
+                length = old / -along
+                gain += length * old
+                combine_lines(scratch, x, 1.0, x, length, p, n_tiles)
+                combine_lines(scratch, r, 1.0, r, length, Ap, n_tiles)
+            else:
+                break
+            new = inner_product(scratch, r, r, n_tiles)
+            combine_lines(scratch, p, 1.0, r, new / old if step else 0.0, p, n_tiles)
+            old = new
+        gains[row] = gain
+        for i in range(0, width, TILE):
+            copy_line(this, row * width + i, scratch, x + i)
 
 
 @kernel

@@ -13,6 +13,7 @@ from llvmlite import binding, ir
 from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 TILE = 16
 AREA = TILE * TILE
@@ -27,7 +28,7 @@ ONE = ir.Constant(VECTOR, [1.0] * TILE)
 FUSED = ("contract",)
 
 
-def aligned(size):
+def aligned(size: int) -> NDArray[np.float32]:
     """Zeros (size,) float32 that start at a cache line, so that no line straddles two."""
     array = np.zeros(size + TILE, np.float32)
     skipped = -array.ctypes.data // array.itemsize % TILE
@@ -247,10 +248,11 @@ def add_rows(array, to, tiles, x, n, sign):
 
 
 @intrinsic
-def _add_errors(typing, array, to, tiles, x, n, weights, target):
+def _add_errors(typing, array, to, tiles, x, n, confidences, first, w0, target, tally):
     def generate(context, builder, signature, arguments):
         emit = _Emitter(context, builder, signature, arguments)
-        _, to, tiles, x, n, weights, target = arguments
+        given = _Emitter(context, builder, signature, arguments, array=5)
+        _, to, tiles, x, n, _, first, w0, target, tally = arguments
 
         def score(j, sums):
             at = builder.add(tiles, builder.mul(j, j.type(AREA)))
@@ -261,11 +263,11 @@ def _add_errors(typing, array, to, tiles, x, n, weights, target):
             ]
 
         scores = emit.totals(emit.sums(n, TILE, score))
-        gain = builder.fmul(emit.load(weights), emit.everywhere(target))
-        pull = builder.fneg(emit.load(weights, TILE))
+        c = given.load(first)
+        gain = builder.fmul(c, emit.everywhere(target))
+        pull = builder.fsub(emit.everywhere(w0), c)
         errors = emit.multiply_add(pull, scores, gain)
-        tally = emit.multiply_add(gain, scores, emit.load(weights, 2 * TILE))
-        emit.store(tally, weights, 2 * TILE)
+        emit.store(emit.multiply_add(gain, scores, emit.load(tally)), tally)
         spread = [emit.spread(errors, t) for t in range(TILE)]
 
         def combine(j, _):
@@ -283,23 +285,25 @@ def _add_errors(typing, array, to, tiles, x, n, weights, target):
         emit.sums(n, 0, combine)
         return context.get_dummy_value()
 
-    place = types.intp
-    return types.void(array, place, place, place, place, place, types.float32), generate
+    place, factor = types.intp, types.float32
+    places = (place, place, place, place)
+    return types.void(array, *places, confidences, place, factor, factor, place), generate
 
 
 @_compiled(_add_errors)
-def add_errors(array, to, tiles, x, n, weights, target):
-    """y += sum_t (target c_t - w_t s_t) q_t for the scores s_t = <q_t, x> of 16 rows q_t.
+def add_errors(array, to, tiles, x, n, confidences, first, w0, target, tally):
+    """y += sum_t (target c_t - (c_t - w0) s_t) q_t for the scores s_t = <q_t, x> of 16 rows q_t.
 
-    y and x are n lines, the rows lie in n tiles that follow each other. `weights` is three lines:
-    c, w, and one to which target c_t s_t is added.
+    y, at `to`, and x are n lines, the rows lie in n tiles that follow each other; the c_t are those
+    from `first` on. target c_t s_t is added to the line `tally`.
     """
     T = array[tiles : tiles + n * AREA].reshape(n, TILE, TILE)
+    c = confidences[first : first + TILE]
     scores = np.einsum("jtf,jf->t", T, _lines(array, x, n))
-    c, w, tally = _lines(array, weights, 3)
     gain = np.float32(target) * c
-    tally += gain * scores
-    array[to : to + n * TILE] += np.einsum("t,jtf->jf", gain - w * scores, T).ravel()
+    array[tally : tally + TILE] += gain * scores
+    errors = gain - (c - np.float32(w0)) * scores
+    array[to : to + n * TILE] += np.einsum("t,jtf->jf", errors, T).ravel()
 
 
 @intrinsic
@@ -366,6 +370,63 @@ def _interleave(typing, array, to, pair):
 def interleave(array, to, pair):
     """Copy a pair of lines, (2, 16), as (16, 2)."""
     array[to : to + 2 * TILE] = _lines(array, pair, 2).T.ravel()
+
+
+@intrinsic
+def _combine_lines(typing, array, to, a, x, b, y, n):
+    def generate(context, builder, signature, arguments):
+        emit = _Emitter(context, builder, signature, arguments)
+        _, to, a, x, b, y, n = arguments
+        a, b = emit.everywhere(a), emit.everywhere(b)
+
+        def step(t, _):
+            line = builder.mul(t, t.type(TILE))
+            first = builder.fmul(a, emit.load(builder.add(x, line)))
+            total = emit.multiply_add(b, emit.load(builder.add(y, line)), first)
+            emit.store(total, builder.add(to, line))
+            return []
+
+        emit.sums(n, 0, step)
+        return context.get_dummy_value()
+
+    place, factor = types.intp, types.float32
+    return types.void(array, place, factor, place, factor, place, place), generate
+
+
+@_compiled(_combine_lines)
+def combine_lines(array, to, a, x, b, y, n):
+    """The n lines at `to` = a x + b y."""
+    size = n * TILE
+    array[to : to + size] = (
+        np.float32(a) * array[x : x + size] + np.float32(b) * array[y : y + size]
+    )
+
+
+@intrinsic
+def _inner_product(typing, array, x, y, n):
+    def generate(context, builder, signature, arguments):
+        emit = _Emitter(context, builder, signature, arguments)
+        _, x, y, n = arguments
+
+        def step(t, sums):
+            line = builder.mul(t, t.type(TILE))
+            a, b = emit.load(builder.add(x, line)), emit.load(builder.add(y, line))
+            return [emit.multiply_add(a, b, sums[0])]
+
+        (lanes,) = emit.sums(n, 1, step)
+        half = TILE
+        while half := half // 2:
+            low = emit.shuffle(lanes, UNDEFINED, [(i + half) % TILE for i in range(TILE)])
+            lanes = builder.fadd(lanes, low)
+        return builder.fpext(builder.extract_element(lanes, ir.IntType(32)(0)), ir.DoubleType())
+
+    return types.float64(array, types.intp, types.intp, types.intp), generate
+
+
+@_compiled(_inner_product)
+def inner_product(array, x, y, n):
+    """<x, y> of n lines each."""
+    return float(array[x : x + n * TILE] @ array[y : y + n * TILE])
 
 
 @intrinsic
