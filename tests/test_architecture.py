@@ -70,7 +70,16 @@ def test_a_layer_imports_only_what_it_may(path):
             "kernels know only kernels"
         )
     if layer(path) == "algorithms":
-        allowed = ("algorithms", "blocks", "kernels", "errors", "model", "options", "ratings", "threads")
+        allowed = (
+            "algorithms",
+            "blocks",
+            "kernels",
+            "errors",
+            "model",
+            "options",
+            "ratings",
+            "threads",
+        )
         assert all(name.split(".")[1] in allowed for name in inside if "." in name)
 
 
