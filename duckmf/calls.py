@@ -13,10 +13,22 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
-from duckmf.arrow import array, elements, lengths, row, rows_of, scalar
+from duckmf.arrow import (
+    array,
+    elements,
+    lengths,
+    lists_from,
+    lists_of,
+    row,
+    rows_of,
+    scalar,
+    vectors,
+)
 from duckmf.errors import DuckMFError
+from duckmf.rankings import Rankings
 from duckmf.run import Run
 from duckmf.runs import Runs
+from duckmf.topk import Ranking
 from duckmf.training import Epoch
 
 Column: TypeAlias = pa.ChunkedArray
@@ -40,13 +52,15 @@ USER = pa.struct(
     ]
 )
 MODEL = pa.struct({"ratings": pa.int64(), "bias": pa.float32(), "info": pa.string()})
+PICK = pa.struct({"code": pa.int32(), "score": pa.float32()})
 
 
 class Calls:
-    """The calls that a training makes, over the runs of one database instance."""
+    """The calls of the macros, over the runs and rankings of one database instance."""
 
     def __init__(self) -> None:
         self.runs = Runs()
+        self.rankings = Rankings()
 
     def begin(self, request: Column) -> pa.Array:
         """Check the request and number the run."""
@@ -95,3 +109,21 @@ class Calls:
             ratings, bias, info = training.finish()
         self.runs.forget(number)
         return row(MODEL, ratings=ratings, bias=bias, info=info)
+
+    def items(self, request: Column, *columns: Column) -> pa.Array:
+        """Lay items out to be ranked: one row of lists of codes, places, weights and factors."""
+        asked = json.loads(scalar(request))
+        codes, places, weights = map(elements, columns[:3])
+        Q = vectors(pa.chunked_array([chunk.flatten() for chunk in columns[3].chunks]))
+        cosine, fused, threads = asked["cosine"], asked["fused"], asked["threads"]
+        ranking = Ranking(codes, places, weights, Q, cosine, fused, threads)
+        statement = asked["connection"], asked["query"]
+        return pa.array([self.rankings.add(ranking, statement)], pa.int64())
+
+    def top(
+        self, ranking: Column, k: Column, weights: Column, factors: Column, seen: Column
+    ) -> pa.Array:
+        """The best items of some users, the best first, without those that they have seen."""
+        users = array(weights), vectors(factors), *lists_of(seen)
+        codes, scores, counts = self.rankings.use(scalar(ranking)).top(scalar(k), *users)
+        return lists_from(counts, rows_of(PICK, (codes, scores)))

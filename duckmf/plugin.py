@@ -12,7 +12,7 @@ import duckdb
 from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from duckmf import interrupts, sqlfiles
-from duckmf.udfs import SIGNATURES, Udfs
+from duckmf.udfs import PURE, SIGNATURES, Udfs
 
 STORAGE_VERSION = (
     "v1.4.0"  # what every supported DuckDB, and the current shells and tools, can read
@@ -42,7 +42,7 @@ def load(con: duckdb.DuckDBPyConnection) -> None:
                 returns,
                 type=PythonUDFType.ARROW,
                 null_handling=FunctionNullHandling.SPECIAL,
-                side_effects=True,
+                side_effects=name not in PURE,
             )
     _loaded.add(con)
     interrupts.listen()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-NEED_PYTHON = frozenset({"fit"})  # the files whose macros call Python functions
+BATCH = "batch"  # the file whose macros take the place of plain ones, and call them
+NEED_PYTHON = frozenset({BATCH, "fit"})  # the files whose macros call Python functions
 
 
 def folder() -> Path:
@@ -24,10 +26,20 @@ def pure() -> str:
 
 @cache
 def temporary() -> str:
-    """All macros, made to live on one connection."""
-    text = "\n" + _text(_files())
+    """All macros, made to live on one connection; those of batch.sql replace plain ones."""
+    plain = _text(path for path in _files() if path.stem != BATCH)
+    batch = _text(path for path in _files() if path.stem == BATCH)
+    text = "\n".join(("", plain, _under_other_names(plain, batch), batch))
     text = text.replace("\ncreate or replace macro ", "\ncreate or replace temp macro ")
     return text.replace("\ncomment on macro table ", "\ncomment on macro table temp.")
+
+
+def _under_other_names(plain: str, batch: str) -> str:
+    """The plain macros that `batch` replaces, with their comments, as mf__plain_..."""
+    names = "|".join(re.findall(r"^create or replace macro mf_(\w+)\(", batch, re.MULTILINE))
+    begin = rf"^(create or replace macro|comment on macro table) mf_({names})\b"
+    statements = re.finditer(begin + r".*?;$", plain, re.MULTILINE | re.DOTALL)
+    return "\n".join(re.sub(begin, r"\1 mf__plain_\2", s.group()) for s in statements)
 
 
 def _files() -> list[Path]:

@@ -18,6 +18,7 @@ LOG = (
 )
 ITEM = "STRUCT(ratings BIGINT, bias FLOAT, factors FLOAT[])"
 USER = "STRUCT(ratings BIGINT, bias FLOAT, factors FLOAT[], seen INTEGER[], seen_ratings FLOAT[])"
+PICKS = "STRUCT(code INTEGER, score FLOAT)[]"
 
 # name: the types of its parameters, and of what it returns
 SIGNATURES: dict[str, tuple[list[str], str]] = {
@@ -31,7 +32,11 @@ SIGNATURES: dict[str, tuple[list[str], str]] = {
     "mf__user_rows": (["BIGINT", "INTEGER", "INTEGER"], USER),
     "mf__item_rows": (["BIGINT", "INTEGER", "INTEGER"], ITEM),
     "mf__finish": (["BIGINT", "BIGINT"], "STRUCT(ratings BIGINT, bias FLOAT, info VARCHAR)"),
+    "mf__items": (["VARCHAR", "INTEGER[]", "INTEGER[]", "FLOAT[]", "FLOAT[][]"], "BIGINT"),
+    "mf__top": (["BIGINT", "BIGINT", "FLOAT", "FLOAT[]", "INTEGER[]"], PICKS),
 }
+# Those whose result depends on their arguments alone: DuckDB may filter rows before it calls them.
+PURE = frozenset({"mf__top"})
 
 
 class Udfs:

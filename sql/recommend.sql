@@ -41,7 +41,7 @@ from (
     ),
     head as not materialized (
         select
-            coalesce(any_value(m.bias), 0) as mu,
+            coalesce(any_value(m.bias), 0)::float as mu,
             case
                 when count(*) <> 1
                     then error('mf_recommend: this relation is not a model: it has ' || count(*)
@@ -60,14 +60,14 @@ from (
     ),
     items as not materialized (
         select
-            m.code, m.ratings, m.bias, m.factors::float[] as factors,
+            m.code, m.ratings, m.bias::float as bias, m.factors::float[] as factors,
             row_number() over (order by m.item_id) as place
         from rows m
         where m.kind = 'item'
     ),
     users as not materialized (
         select
-            m.user_id, m.bias, m.factors::float[] as factors,
+            m.user_id, m.bias::float as bias, m.factors::float[] as factors,
             coalesce(m.ratings, 0) >= coalesce(min_ratings, 1)
                 and (m.bias is not null or m.factors is not null) as personal,
             case

@@ -24,6 +24,8 @@ ALLOWED = {
     "runs": set(),
     "checks": set(),
     "run": {"numpy", "duckdb", "numba"},
+    "rankings": set(),
+    "topk": {"numpy"},
     "arrow": {"numpy", "pyarrow"},
     "calls": {"pyarrow"},
     "plugin": {"duckdb"},

@@ -1,0 +1,383 @@
+"""The best k of many scores: a block of users against panels of items, exactly.
+
+A user's score of item i is s_i = b_i + <p, q_i>. Most pairs are only screened: their score is
+summed in whatever way is fastest and compared, still in a register, with what the user's list asks
+for at that moment. The few that come near it are remembered and in the end scored again, as DuckDB
+sums (`list_dot_product`: one term after the other), and ordered by that score and the item's place.
+Screening is off by at most some margin, which is subtracted from what the list asks for: no item of
+the right list is ever missed, ties included.
+
+Items lie in panels of WIDTH, users in tiles of HEIGHT: as many sums as registers hold. Vectors have
+one number more than there are factors, 1 for users and b_i for items.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from llvmlite import binding, ir
+from numba import config, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+from duckmf.kernels.jit import exact, kernel, part
+
+_FEATURES = binding.get_host_cpu_features()
+# Floats in a register, and users in a tile: 3 registers of items by so many users, summed at once
+LANES, HEIGHT = (16, 8) if _FEATURES.get("avx512f") else (8, 4) if _FEATURES.get("avx") else (4, 8)
+WIDTH = 3 * LANES
+BLOCK = 64  # users that are ranked at a time: their state stays in the cache
+
+VECTOR = ir.VectorType(ir.FloatType(), LANES)
+FUSED = ("contract",)
+
+
+def _compiled(operation):
+    """Let `operation` stand for the plain function in compiled kernels."""
+    return lambda function: function if config.DISABLE_JIT else operation
+
+
+@intrinsic
+def _screen(typing, scores, masks, panels, panel, tiles, tile, n, thresholds, low, hidden, row):
+    def generate(context, builder, signature, arguments):
+        number, wide = arguments[3].type, ir.IntType(64)
+
+        def data(i):
+            return context.make_array(signature.args[i])(context, builder, arguments[i]).data
+
+        def element(array, start, offset):
+            return builder.gep(array, [builder.add(start, number(offset))])
+
+        def vector(array, start, offset):
+            return builder.bitcast(element(array, start, offset), VECTOR.as_pointer())
+
+        def spread(scalar):
+            lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+            undefined = ir.Constant(VECTOR, ir.Undefined)
+            first = builder.insert_element(undefined, scalar, ir.IntType(32)(0))
+            return builder.shuffle_vector(first, undefined, lanes)
+
+        scores, masks, panels, tiles, thresholds, hidden = map(data, (0, 1, 2, 4, 7, 9))
+        _, _, _, panel, _, tile, n, _, low, _, row = arguments
+        entry, head = builder.block, builder.append_basic_block("head")
+        body, done = builder.append_basic_block("body"), builder.append_basic_block("done")
+        builder.branch(head)
+        builder.position_at_end(head)
+        t = builder.phi(number)
+        sums = [[builder.phi(VECTOR) for _ in range(3)] for _ in range(HEIGHT)]
+        builder.cbranch(builder.icmp_signed("<", t, n), body, done)
+        builder.position_at_end(body)
+        q = builder.add(panel, builder.mul(t, number(WIDTH)))
+        p = builder.add(tile, builder.mul(t, number(HEIGHT)))
+        Q = [builder.load(vector(panels, q, v * LANES), align=4) for v in range(3)]
+        for u in range(HEIGHT):
+            x = spread(builder.load(element(tiles, p, u)))
+            for v in range(3):
+                product = builder.fmul(x, Q[v], flags=FUSED)
+                more = builder.fadd(sums[u][v], product, flags=FUSED)
+                sums[u][v].add_incoming(ir.Constant(VECTOR, [0.0] * LANES), entry)
+                sums[u][v].add_incoming(more, body)
+        t.add_incoming(number(0), entry)
+        t.add_incoming(builder.add(t, number(1)), body)
+        builder.branch(head)
+        builder.position_at_end(done)
+        found, who = [], wide(0)
+        for u in range(HEIGHT):
+            threshold, mask = spread(builder.load(element(thresholds, low, u))), wide(0)
+            for v in range(3):
+                # unordered: what is no number is looked at, too
+                reached = builder.fcmp_unordered(">=", sums[u][v], threshold)
+                bits = builder.zext(builder.bitcast(reached, ir.IntType(LANES)), wide)
+                mask = builder.or_(mask, builder.shl(bits, wide(v * LANES)))
+            mask = builder.and_(mask, builder.not_(builder.load(element(hidden, row, u))))
+            found.append(mask)
+            any_lane = builder.zext(builder.icmp_unsigned("!=", mask, wide(0)), wide)
+            who = builder.or_(who, builder.shl(any_lane, wide(u)))
+        with builder.if_then(builder.icmp_unsigned("!=", who, wide(0)), likely=False):
+            for u in range(HEIGHT):
+                builder.store(found[u], element(masks, number(0), u))
+                for v in range(3):
+                    at = vector(scores, number(0), u * WIDTH + v * LANES)
+                    builder.store(sums[u][v], at, align=4)
+        return who
+
+    place = types.intp
+    arrays = (scores, masks, panels, place, tiles, place, place, thresholds, place, hidden, place)
+    return types.int64(*arrays), generate
+
+
+@_compiled(_screen)
+def screen(scores, masks, panels, panel, tiles, tile, n, thresholds, low, hidden, row):
+    """Score a tile of users against a panel: which users find a score they ask for, as bits.
+
+    panels, tiles, hidden: flat, read from panel, tile and row on; thresholds: read from low on.
+    If there are such users, masks (HEIGHT,) gets a bit for each such lane that is not hidden, and
+    scores (HEIGHT * WIDTH,) all scores.
+    """
+    Q = panels[panel : panel + n * WIDTH].reshape(n, WIDTH)
+    P = tiles[tile : tile + n * HEIGHT].reshape(n, HEIGHT)
+    scores[:] = (P.T @ Q).ravel()
+    reached = ~(scores.reshape(HEIGHT, WIDTH) < thresholds[low : low + HEIGHT, None])
+    masks[:] = [sum(1 << int(lane) for lane in np.flatnonzero(lanes)) for lanes in reached]
+    masks &= ~hidden[row : row + HEIGHT]
+    return sum(1 << int(u) for u in np.flatnonzero(masks))
+
+
+@intrinsic
+def _first(typing, mask):
+    def generate(context, builder, signature, arguments):
+        return builder.cttz(arguments[0], ir.IntType(1)(1))
+
+    return types.int64(types.int64), generate
+
+
+@_compiled(_first)
+def first(mask):
+    """The lowest bit of a mask that is not zero."""
+    return (int(mask) & -int(mask)).bit_length() - 1
+
+
+@intrinsic
+def _fused(typing, x, y, total):
+    def generate(context, builder, signature, arguments):
+        return builder.fma(*arguments)
+
+    return types.float32(types.float32, types.float32, types.float32), generate
+
+
+@_compiled(_fused)
+def fused(x, y, total):
+    """x y + total, rounded once."""
+    return np.float32(np.float64(x) * y + total)
+
+
+class Items(NamedTuple):
+    """What users are ranked on. A slot is a lane of a panel; slots go by falling length of q."""
+
+    panels: NDArray[np.float32]  # (n_panels, n_factors + 1, WIDTH), flat: q and b_i to screen with
+    reach: NDArray[
+        np.float32
+    ]  # (n_panels, 2): length of the longest q, and largest b_i, of a panel
+    slots: NDArray[np.int32]  # by code: the slot and 1; 0 where there is none
+    Q: NDArray[np.float32]  # (n_items, n_factors), by slot
+    weights: NDArray[np.float32]  # (n_items,), by slot: b_i; for cosines <q, q>
+    places: NDArray[np.int32]  # (n_items,), by slot: items of equal score go by place
+
+
+class Users(NamedTuple):
+    """Who is ranked for; tiles, lengths and margins go to the end of a tile."""
+
+    tiles: NDArray[np.float32]  # (n_tiles, n_factors + 1, HEIGHT), flat: p and 1 to screen with
+    lengths: NDArray[np.float32]  # (n_tiles * HEIGHT,), at least that of p in its tile
+    margins: NDArray[np.float32]  # (n_tiles * HEIGHT,), at least how far screening may be off
+    indptr: NDArray[np.int32]  # (n_users + 1,)
+    seen: NDArray[np.int32]  # (indptr[-1],), codes
+    P: NDArray[np.float32]  # (n_users, n_factors)
+    weights: NDArray[np.float32]  # (n_users,), mu + b_u; for cosines <p, p>
+
+
+class Work(NamedTuple):
+    """What a block of users needs while it is ranked."""
+
+    hidden: NDArray[
+        np.int64
+    ]  # (n_panels, BLOCK), flat: a bit for each lane that a user may not have
+    thresholds: NDArray[np.float32]  # (BLOCK,), what the list of a user asks for
+    heaps: NDArray[np.float32]  # (BLOCK * k,), the best screened scores of each user
+    n_found: NDArray[np.int64]  # (BLOCK,), the candidates of each user
+    found: NDArray[np.float32]  # (BLOCK, room), their screened scores
+    slots: NDArray[np.int32]  # (BLOCK, room)
+    tile_scores: NDArray[np.float32]  # (HEIGHT * WIDTH,)
+    masks: NDArray[np.int64]  # (HEIGHT,), a bit for each lane that a user's list asks for
+
+
+@part
+def replace_least(heap, top, k, value):
+    """Put `value` in the place of the least of the k numbers at `top`, a heap with that on top."""
+    at = 0
+    while 2 * at + 1 < k:
+        child = 2 * at + 1
+        if child + 1 < k and heap[top + child + 1] < heap[top + child]:
+            child += 1
+        if not heap[top + child] < value:
+            break
+        heap[top + at] = heap[top + child]
+        at = child
+    heap[top + at] = value
+
+
+@part
+def sort(scores, slots, places, n):
+    """Sort n candidates, the best first; of equal ones the first place (Shell 1959).
+
+    NaN is the largest number, as it is in DuckDB.
+    """
+    gap = n
+    while gap > 1:
+        gap = max(1, gap * 5 // 11)
+        for c in range(gap, n):
+            a, slot = scores[c], slots[c]
+            d = c - gap
+            while d >= 0:
+                b = scores[d]
+                if a == b or (a != a and b != b):
+                    if places[slot] > places[slots[d]]:
+                        break
+                elif b > a or b != b:
+                    break
+                scores[d + gap], slots[d + gap] = b, slots[d]
+                d -= gap
+            scores[d + gap], slots[d + gap] = a, slot
+
+
+@part
+def thin_out(scores, slots, n, least):
+    """Drop those of n candidates that are below `least`; returns how many stay."""
+    left = 0
+    for c in range(n):
+        if not scores[c] < least:
+            scores[left], slots[left] = scores[c], slots[c]
+            left += 1
+    return left
+
+
+@exact
+def settle(scores, slots, n, least, p, a, Q, weights, places, cosine, fuse):
+    """Score those of n candidates that reach `least` as DuckDB would, and sort them.
+
+    DuckDB sums one product after the other; `fuse` tells whether it leaves them unrounded.
+    Returns how many there are.
+    """
+    n = thin_out(scores, slots, n, least)
+    for c in range(n):
+        slot = slots[c]
+        b, total = weights[slot], np.float32(0.0)
+        for t in range(len(p)):
+            x, y = p[t], Q[slot, t]
+            total = fused(x, y, total) if fuse else total + x * y
+        if cosine:
+            ratio = np.float64(total) / (np.sqrt(np.float64(a)) * np.sqrt(np.float64(b)))
+            scores[c] = max(-1.0, ratio) if ratio < 1.0 else 1.0
+        else:
+            scores[c] = (a + b) + total
+    sort(scores, slots, places, n)
+    return n
+
+
+@part
+def begin(work, items, users, start, n_users):
+    """Empty the lists of a block of users, and hide from them what they have seen."""
+    for row in range(BLOCK):
+        work.thresholds[row] = -np.inf if row < n_users else np.inf
+        work.n_found[row] = 0
+    for e in range(len(work.heaps)):
+        work.heaps[e] = -np.inf
+    for e in range(len(work.hidden)):
+        work.hidden[e] = -1 if e % BLOCK >= n_users else 0
+    for row in range(n_users):
+        for e in range(users.indptr[start + row], users.indptr[start + row + 1]):
+            code = users.seen[e]
+            slot = items.slots[code] - 1 if 0 <= code < len(items.slots) else -1
+            if slot >= 0:
+                work.hidden[slot // WIDTH * BLOCK + row] |= np.int64(1) << (slot % WIDTH)
+        for slot in range(len(items.places), len(items.reach) * WIDTH):
+            work.hidden[slot // WIDTH * BLOCK + row] |= np.int64(1) << (slot % WIDTH)
+
+
+@kernel
+def rank(places, scores, counts, work, items, users, begin_user, end_user, cosine, fuse):
+    """The best items of some users that they have not seen, the best first.
+
+    Writes places and scores (n_users, k) and counts (n_users,) of users begin_user, a multiple of
+    HEIGHT, to end_user - 1. Cost: n_users n_items n_factors.
+    """
+    n, k, room = users.P.shape[1] + 1, scores.shape[1], work.found.shape[1]
+    thresholds, n_found = work.thresholds, work.n_found
+    for start in range(begin_user, end_user, BLOCK):
+        n_users = min(BLOCK, end_user - start)
+        begin(work, items, users, start, n_users)
+        for panel in range(len(items.reach)):
+            longest, largest = items.reach[panel, 0], items.reach[panel, 1]
+            for low in range(0, n_users, HEIGHT):
+                near = 0  # users who may ask for a score of the panel, by Cauchy-Schwarz
+                for u in range(HEIGHT):
+                    row = start + low + u
+                    bound = largest + longest * users.lengths[row] + users.margins[row]
+                    near += not bound < thresholds[low + u]
+                who = np.int64(0)
+                if near > 0:
+                    who = screen(
+                        work.tile_scores,
+                        work.masks,
+                        items.panels,
+                        panel * n * WIDTH,
+                        users.tiles,
+                        (start + low) * n,
+                        n,
+                        thresholds,
+                        low,
+                        work.hidden,
+                        panel * BLOCK + low,
+                    )
+                while who != 0:
+                    u = first(who)
+                    who &= who - 1
+                    row, user, mask = low + u, start + low + u, work.masks[u]
+                    found, slots, here = work.found[row], work.slots[row], n_found[row]
+                    margin, threshold = users.margins[user], thresholds[row]
+                    if here + WIDTH > room:
+                        here = thin_out(found, slots, here, threshold)
+                    if here + WIDTH > room:
+                        here = settle(
+                            found,
+                            slots,
+                            here,
+                            threshold,
+                            users.P[user],
+                            users.weights[user],
+                            items.Q,
+                            items.weights,
+                            items.places,
+                            cosine,
+                            fuse,
+                        )
+                        here = min(here, k)
+                        base = np.float32(0.0) if cosine else users.weights[user]
+                        threshold = max(threshold, found[here - 1] - base - margin)
+                        for c in range(here):
+                            found[c] = found[c] - base + margin
+                    while mask != 0:
+                        lane = first(mask)
+                        mask &= mask - 1
+                        s = work.tile_scores[u * WIDTH + lane]
+                        if s < threshold:
+                            continue
+                        found[here] = s
+                        slots[here] = panel * WIDTH + lane
+                        here += 1
+                        if work.heaps[row * k] < s < np.inf:
+                            replace_least(work.heaps, row * k, k, s)
+                            threshold = max(threshold, work.heaps[row * k] - 2 * margin)
+                    n_found[row] = here
+                    thresholds[row] = threshold
+        for row in range(n_users):
+            user = start + row
+            found, slots = work.found[row], work.slots[row]
+            left = settle(
+                found,
+                slots,
+                n_found[row],
+                thresholds[row],
+                users.P[user],
+                users.weights[user],
+                items.Q,
+                items.weights,
+                items.places,
+                cosine,
+                fuse,
+            )
+            counts[user] = min(left, k)
+            for c in range(min(left, k)):
+                places[user, c] = items.places[slots[c]]
+                scores[user, c] = found[c]
