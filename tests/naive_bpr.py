@@ -59,19 +59,19 @@ class Problem:
 
 
 def triples(visit, state, users, items, kept, limits, aliases, chosen):
-    """The triples of a visit, whose sides are (begin, end, first row, rows, chance of the other).
+    """The triples of a visit, whose sides are (begin, end, first row, rows, chance of the other, ...).
 
     chosen: the set of all pairs (user row, item row) that are positives.
     """
     chance = Chance(state)
     for n in range(max(end - begin for begin, end, *_ in visit)):
-        for side, (begin, end, *_, other) in enumerate(visit):
+        for side, (begin, end, _, _, other, _) in enumerate(visit):
             if begin + n >= end:
                 continue
             u, i = users[begin + n], items[begin + n]
             if chance.draw() > kept[i]:
                 continue
-            _, _, first, size, _ = visit[1 - side if chance.draw() < other else side]
+            _, _, first, size, *_ = visit[1 - side if chance.draw() < other else side]
             j = int(first + chance.draw() * int(size) // 2**31)
             if chance.draw() > limits[j]:
                 j = aliases[j]

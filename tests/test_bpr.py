@@ -71,7 +71,7 @@ def drawn(bpr, number):
     visits = grid.visits(rng)
     states = rng.integers(1, 698769069 << 32, size=visits.shape[:-2])
     chosen = set(zip(grid.user_rows.tolist(), grid.item_rows.tolist(), strict=True))
-    data = (grid.user_rows, grid.item_rows, bpr._kept, *grid.tables, chosen)
+    data = (grid.user_rows, grid.item_rows, bpr._kept, *grid.draws.tables, chosen)
     for at in np.ndindex(states.shape):
         yield from triples(visits[at], states[at], *data)
 
@@ -134,9 +134,9 @@ def test_each_positive_is_visited_once_an_epoch_and_pieces_share_no_row(many_blo
     for stratum in visits:
         users, items = [], []
         for piece in stratum:
-            sides = piece.reshape(-1, 5)
+            sides = piece.reshape(-1, 6)
             entries = np.concatenate([np.arange(begin, end) for begin, end, *_ in sides])
-            rows = [np.arange(first, first + size) for _, _, first, size, _ in sides]
+            rows = [np.arange(first, first + size) for _, _, first, size, *_ in sides]
             users.append(np.unique(grid.user_rows[entries]))
             items.append(np.unique(np.concatenate(rows)))
             assert np.isin(grid.item_rows[entries], items[-1]).all()
@@ -162,7 +162,7 @@ def test_over_the_epochs_negatives_are_drawn_as_promised(negative_sampling, monk
     ratings = random_ratings()
     options = BprOptions(negative_sampling=negative_sampling, n_factors=2)
     bpr = Bpr(ratings, options, ONE)
-    n_cells = len(bpr._grid.rows)
+    n_cells = len(bpr._grid.draws.rows)
     assert n_cells > 4
     counts = ratings.by_item.counts[bpr._grid.items.order]
     weights = np.ones(40) if negative_sampling == "uniform" else counts.astype(float)

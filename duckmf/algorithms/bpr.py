@@ -44,7 +44,19 @@ from numpy.typing import NDArray
 from duckmf import blocks
 from duckmf.algorithms.implicit import Implicit, some_users
 from duckmf.algorithms.svd import vector_rows
-from duckmf.kernels.bpr import ALWAYS, BEGIN, CHANCE, END, FIRST, SIZE, STATES, descend, draw_tables
+from duckmf.kernels.bpr import (
+    ALWAYS,
+    BEGIN,
+    CHANCE,
+    END,
+    FIRST,
+    ORIGIN,
+    SIZE,
+    SLOTS,
+    STATES,
+    descend,
+    draw_tables,
+)
 from duckmf.model import Factors
 from duckmf.options import Options, option
 from duckmf.ratings import Ratings, Rows
@@ -52,6 +64,8 @@ from duckmf.threads import Workers
 
 # The initial factors have a standard deviation of INITIAL_SCALE / sqrt(n_factors).
 INITIAL_SCALE = 0.1
+# Cells of narrower factors hold no more rows, so that the pairs of two cells can be numbered.
+LEAST_BYTES = 16
 # Items that the held-out ones of a user are compared with in validation.
 NEGATIVES = 256
 
@@ -120,13 +134,15 @@ class Bpr(Implicit):
         visits = grid.visits(rng)
         states = rng.integers(1, STATES, size=visits.shape[:-2])
         totals = np.zeros((*states.shape, 2))
-        data = (grid.user_rows, grid.item_rows, self._kept, *grid.tables)
+        data = (grid.user_rows, grid.item_rows, self._kept, *grid.draws.tables)
         rates = self._rates(number)
         matrices = (self._bi, self._P, self._Q)
+        longest = int((visits[..., END] - visits[..., BEGIN]).sum(axis=-1).max())
 
         def descend_piece(*at: int) -> None:
+            scratch = np.empty(2 * SLOTS * longest + 2, np.int32)
             sums, begins = totals[at], (visits[at], states[at])
-            descend(sums, *matrices, *begins, *data, *rates, 0, len(sums))
+            descend(sums, scratch, *matrices, *begins, *data, *rates, 0, len(sums))
 
         n_strata, n_pieces = visits.shape[:2]
         for stratum in range(n_strata):
@@ -177,17 +193,39 @@ class Bpr(Implicit):
 
 
 @dataclass(frozen=True)
+class Draws:
+    """How negatives are drawn, from cell to row."""
+
+    rows: NDArray[np.int64]  # (cells of items, 2): the first row of each cell, and their number
+    chances: NDArray[np.int64]  # (cells of items,) of 2^31: of a negative from there, if matched
+    tables: tuple[NDArray[np.int32], NDArray[np.int32]]  # as draw_tables makes them
+
+    @classmethod
+    def of(cls, items: blocks.Deal, counts: NDArray[np.int64], sampling: str) -> Draws:
+        """By 'uniform' or 'popularity' sampling; `counts` are positives of items, by code."""
+        n_items, n_cells = len(counts), items.cells * (len(items.bounds) - 1)
+        cuts = np.searchsorted(items.cell[items.order], np.arange(n_cells + 1))
+        tables = (np.full(n_items, ALWAYS, np.int32), np.arange(n_items, dtype=np.int32))
+        weights = np.ones(n_items)
+        if sampling == "popularity":
+            weights = counts[items.order].astype(np.float64)
+            draw_tables(weights, cuts, *tables)
+        shares = np.diff(np.append(0, np.cumsum(weights))[cuts]) / max(1, weights.sum())
+        chances = (2.0**31 * np.minimum(1, (n_cells - 1) * shares)).astype(np.int64)
+        return cls(np.stack((cuts[:-1], np.diff(cuts)), axis=1), chances, tables)
+
+
+@dataclass(frozen=True)
 class Grid:
-    """The positives in cells, and the tables that negatives are drawn from."""
+    """The positives in cells."""
 
     users: blocks.Deal
     items: blocks.Deal
     user_rows: NDArray[np.int32]  # (n,) positions
     item_rows: NDArray[np.int32]  # (n,) positions
     bounds: NDArray[np.int64]  # (user blocks, cells of each, cells of items, 2): begin and end
-    rows: NDArray[np.int64]  # (cells of items, 2): the first row of each cell, and their number
-    chances: NDArray[np.int64]  # (cells of items,): of a negative from there, if matched with it
-    tables: tuple[NDArray[np.int32], NDArray[np.int32]]  # as draw_tables makes them
+    first_users: NDArray[np.int64]  # (user blocks, cells of each): the first position of a cell
+    draws: Draws
 
     @classmethod
     def of(
@@ -196,44 +234,37 @@ class Grid:
         """Deal out users and, to twice as many blocks, items; `counts` are positives of items."""
         n_blocks = isqrt(len(positives.indices) // blocks.BLOCK_RATINGS)
         n_blocks = max(1, min(n_blocks, blocks.MOST_BLOCKS, len(positives), len(counts) // 2))
-        row_bytes = 4 * options.n_factors
+        row_bytes = max(4 * options.n_factors, LEAST_BYTES)
         users = blocks.deal(positives.counts, n_blocks, row_bytes)
         items = blocks.deal(counts, min(2 * n_blocks, len(counts)), row_bytes)
         rows, bounds = blocks.sort_into_cells(positives, users, items, options.seed, workers)
-        shape = (n_blocks, len(items.bounds) - 1, users.cells, items.cells, 2)
-        bounds = np.stack((bounds[:-1], bounds[1:]), axis=1).reshape(shape)
-        n_cells = shape[1] * items.cells
-        bounds = bounds.swapaxes(1, 2).reshape(n_blocks, users.cells, n_cells, 2)
-
-        weights = np.ones(len(counts)) if options.negative_sampling == "uniform" else counts
-        weights = weights[items.order].astype(np.float64)
-        cuts = np.searchsorted(items.cell[items.order], np.arange(n_cells + 1))
-        tables = (np.empty(len(counts), np.int32), np.empty(len(counts), np.int32))
-        draw_tables(weights, cuts, *tables)
-        shares = np.diff(np.concatenate(([0], np.cumsum(weights)))[cuts]) / max(1, weights.sum())
-        chances = (2.0**31 * np.minimum(1, (n_cells - 1) * shares)).astype(np.int64)
-        sizes = np.stack((cuts[:-1], np.diff(cuts)), axis=1)
-        return cls(users, items, *rows[:2], bounds, sizes, chances, tables)
+        shape = (n_blocks, -1, users.cells, items.cells, 2)
+        bounds = np.stack((bounds[:-1], bounds[1:]), axis=1).reshape(shape).swapaxes(1, 2)
+        bounds = bounds.reshape(n_blocks, users.cells, -1, 2)
+        firsts = np.searchsorted(users.cell[users.order], np.arange(n_blocks * users.cells))
+        draws = Draws.of(items, counts, options.negative_sampling)
+        return cls(users, items, *rows[:2], bounds, firsts.reshape(n_blocks, -1), draws)
 
     def visits(self, rng: np.random.Generator) -> NDArray[np.int64]:
-        """An epoch: (strata, pieces, visits of a piece, 2, 5), sides as the kernel takes them."""
-        n_blocks, n_cells = len(self.bounds), len(self.rows)
-        if n_cells == 1:
-            matched = np.zeros((1, 1, 2), np.int64)
-        else:
-            matched = rng.permutation(n_cells).reshape(n_blocks, -1, 2)
+        """An epoch: (strata, pieces, visits of a piece, 2, 6), sides as the kernel takes them."""
+        n_blocks, n_user_cells, n_cells, _ = self.bounds.shape
+        matched = np.zeros(2, np.int64) if n_cells == 1 else rng.permutation(n_cells)
         block = np.arange(n_blocks)
         group = (block + rng.permutation(n_blocks)[:, None]) % n_blocks
-        own = matched[group][:, :, None]  # (strata, blocks, 1, pairs, 2)
-        users = block[:, None, None, None], np.arange(self.bounds.shape[1])[:, None, None]
-        bounds = self.bounds[*users, own]  # (strata, blocks, user cells, pairs, 2, 2)
-        visits = np.empty((*bounds.shape[:-1], 5), np.int64)
-        visits[..., BEGIN : END + 1] = bounds
-        visits[..., FIRST : SIZE + 1] = self.rows[own]
-        visits[..., CHANCE] = self.chances[own[..., ::-1]]
-        if n_cells == 1:
+        # (strata, blocks, user cells, pairs of item cells, sides)
+        own = matched.reshape(n_blocks, -1, 2)[group][:, :, None]
+        user_cells = (block[:, None, None, None], np.arange(n_user_cells)[:, None, None])
+        visits = np.empty((n_blocks, *own.shape[1:2], n_user_cells, *own.shape[3:], 6), np.int64)
+        visits[..., BEGIN : END + 1] = self.bounds[*user_cells, own]
+        visits[..., FIRST : SIZE + 1] = self.draws.rows[own]
+        visits[..., CHANCE] = self.draws.chances[own[..., ::-1]]
+        if n_cells == 1:  # which cannot be matched
             visits[..., 1, END] = visits[..., 1, BEGIN]
-        return visits.reshape(n_blocks, n_blocks, -1, 2, 5)
+        sizes = visits[..., SIZE]
+        first_users = self.first_users[*user_cells]
+        visits[..., ORIGIN] = -first_users * sizes.sum(axis=-1, keepdims=True) - visits[..., FIRST]
+        visits[..., 1, ORIGIN] += sizes[..., 0]
+        return visits.reshape(n_blocks, n_blocks, -1, 2, 6)
 
 
 def positive(rows: Rows) -> Rows:

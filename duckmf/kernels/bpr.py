@@ -19,7 +19,7 @@ ALWAYS = (1 << 31) - 1
 # slots of a visit's table for each positive in it
 SLOTS = 4
 # columns of a side of a visit
-BEGIN, END, FIRST, SIZE, CHANCE = range(5)
+BEGIN, END, FIRST, SIZE, CHANCE, ORIGIN = range(6)
 
 
 @kernel
@@ -75,37 +75,30 @@ def find(slots, width, key):
 
 @kernel
 def descend(
-    totals, bi, P, Q,
+    totals, slots, bi, P, Q,
     visits, states, users, items, kept, limits, aliases,
     lr, keep_u, keep_i, keep_b, begin, end,
 ):  # fmt: skip
     """One step for each positive of the visits begin to end - 1 whose negative was not seen.
 
-    A visit has two sides, (n_visits, 2, 5) int64: its positives BEGIN to END - 1, the item rows
-    FIRST, FIRST + 1, ... (SIZE of them) that they are of, and by CHANCE of 2^31 a negative is one
-    of the other side. `states` (n_visits,) int64 are from 1 to STATES - 1. `users`, `items` (n,)
-    int32 are rows of P (n_users, f) and Q (n_items, f); a positive of item i is taken where 31
-    random bits are at most kept[i]. `limits`, `aliases`: as draw_tables makes them. keep_* are
-    1 - lr reg. Written: bi, P, Q (float32), and `totals` (n_visits, 2) float64: the sum of
-    -ln sigma(x) of all triples, each before its step, and their number. O(n f).
+    A visit has two sides, (n_visits, 2, 6) int64: its positives BEGIN to END - 1, the item rows
+    FIRST, FIRST + 1, ... (SIZE of them) that they are of, by CHANCE of 2^31 a negative is one of
+    the other side, and the pair (u, i) has the number u (SIZE of both) + i + ORIGIN < 2^31.
+    `states` (n_visits,) int64 are from 1 to STATES - 1. `users`, `items` (n,) int32 are rows of P
+    (n_users, f) and Q (n_items, f); a positive of item i is taken where 31 random bits are at most
+    kept[i]; `limits`, `aliases` are those of draw_tables; keep_* are 1 - lr reg. `slots` int32 is
+    scratch, 2 SLOTS times as long as a visit. Written: bi, P, Q (float32), and `totals` (n_visits,
+    2) float64: the sum of -ln sigma(x) of all triples, each before its step, and their number.
+    O(n f).
     """
     n_factors = P.shape[1]
     one = np.float32(1)
     far = np.float32(60)
-    most = 0
     for v in range(begin, end):
-        n = visits[v, 0, END] - visits[v, 0, BEGIN] + visits[v, 1, END] - visits[v, 1, BEGIN]
-        most = max(most, n)
-    slots = np.empty(2 * SLOTS * (most + 1), np.int32)
-    origin = np.empty(2, np.int64)
-    for v in range(begin, end):
-        # a table of the positives, by numbers u n_rows + i that count from the cells' first rows
+        # a table of the positives of the visit by their numbers, which is how a pair is found
         n_positives = 0
-        first_user = len(P)
         for side in range(2):
             n_positives += visits[v, side, END] - visits[v, side, BEGIN]
-            for n in range(visits[v, side, BEGIN], visits[v, side, END]):
-                first_user = min(first_user, int(users[n]))
         width = 1
         while (1 << width) < SLOTS * n_positives:
             width += 1
@@ -113,9 +106,8 @@ def descend(
             slots[slot] = -1
         n_rows = int(visits[v, 0, SIZE] + visits[v, 1, SIZE])
         for side in range(2):
-            origin[side] = side * visits[v, 0, SIZE] - visits[v, side, FIRST] - first_user * n_rows
             for n in range(visits[v, side, BEGIN], visits[v, side, END]):
-                key = int(users[n]) * n_rows + int(items[n]) + int(origin[side])
+                key = int(users[n]) * n_rows + int(items[n]) + int(visits[v, side, ORIGIN])
                 slots[find(slots, width, key)] = key
         state = int(states[v])
         loss = 0.0
@@ -140,7 +132,7 @@ def descend(
             row = int(visits[v, of, FIRST]) + (((state & ALWAYS) * int(visits[v, of, SIZE])) >> 31)
             state = FACTOR * (state & LOW) + (state >> 32)
             j = np.uintp(row if (state & ALWAYS) <= limits[row] else aliases[row])
-            key = int(users[n]) * n_rows + int(j) + int(origin[of])
+            key = int(users[n]) * n_rows + int(j) + int(visits[v, of, ORIGIN])
             if slots[find(slots, width, key)] == key:
                 continue
             p = P[u]
