@@ -90,21 +90,18 @@ def test_every_macro_has_a_catalog_comment(con):
     assert without == []
 
 
-def test_importing_is_light():
+def test_loading_leaves_the_heavy_modules_for_the_first_training():
     script = """
-        import sys, time
-        import duckdb
-        began = time.perf_counter()
+        import sys
         import duckmf
         con = duckmf.connect()
-        seconds = time.perf_counter() - began
         heavy = [name for name in ("numba", "scipy", "pyarrow", "tqdm") if name in sys.modules]
-        print(heavy, seconds < 0.4)
+        print(heavy)
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60
     )
-    assert (done.stdout, done.stderr) == ("[] True\n", "")
+    assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 @pytest.mark.parametrize(

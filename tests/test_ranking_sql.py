@@ -209,6 +209,11 @@ CALLS = {
 def test_a_relation_may_be_named_as_any_part_of_a_macro(con, model, file):
     con.execute("alter table films add column seen_ratings float[]")
     con.execute("update films set seen_ratings = list_transform(seen, lambda code: code % 5)")
+    options = '{"regularization": 1, "regularization_scaling": 0.5}'
+    con.execute(
+        'update films set info = json_merge_patch(info, \'{"algorithm": "als", '
+        f'"items": 1, "rating_std": 1, "options": {options}}}\') where kind = \'model\''
+    )
     expected = con.execute(CALLS[file].format("films")).fetchall()
     assert expected
     parts = set(
