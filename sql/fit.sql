@@ -16,11 +16,11 @@
 --
 -- algorithm                als     svd     bias    popularity  implicit_als  bpr
 -- n_factors                32      32      -       -           64            32
--- epochs                   15      20      10      -           15            50
--- regularization           1.0     1.0     5.0     5.0         0.5           0.01
+-- epochs                   15      20      10      -           15            100
+-- regularization           1.0     1.0     5.0     5.0         0.5           0.02
 -- regularization_scaling   0.5     0.5     -       -           0.5           -
--- learning_rate            -       0.15    -       -           -             0.05
--- learning_rate_decay      -       1.0     -       -           -             0.0
+-- learning_rate            -       0.15    -       -           -             0.1
+-- learning_rate_decay      -       1.0     -       -           -             1.0
 -- nonnegative              false   -       -       -           -             -
 -- alpha                    -       -       -       -           1.0           -
 -- unobserved_weight        -       -       -       -           0.4           -

@@ -216,7 +216,7 @@ def test_the_withheld_diagonal_of_a_checkerboard_comes_first(negative_sampling):
         {"n_factors": 3},
         {"epochs": 6},
         {"seed": 1},
-        {"learning_rate": 0.1},
+        {"learning_rate": 0.2},
         {"learning_rate_decay": 0.5},
         {"regularization": 0.7},
         {"user_regularization": 0.7},

@@ -75,12 +75,12 @@ class BprOptions(Options):
     """The options of `algorithm := 'bpr'`."""
 
     n_factors: int = option(32, "factors of each user and item", low=1, high=1024)
-    epochs: int = option(50, "passes over the positives", low=1, high=10_000)
-    learning_rate: float = option(0.05, "step size", low=1e-9, high=1e3)
+    epochs: int = option(100, "passes over the positives", low=1, high=10_000)
+    learning_rate: float = option(0.1, "step size", low=1e-9, high=1e3)
     learning_rate_decay: float = option(
-        0.0, "share of the step that is gone by the end, evenly over the epochs", low=0.0, high=1.0
+        1.0, "share of the step that is gone by the end, evenly over the epochs", low=0.0, high=1.0
     )
-    regularization: float = option(0.01, "lambda, the L2 penalty of each step", low=0.0)
+    regularization: float = option(0.02, "lambda, the L2 penalty of each step", low=0.0)
     user_regularization: float | None = option(None, "of P; else regularization", low=0.0)
     item_regularization: float | None = option(None, "of Q; else regularization", low=0.0)
     bias_regularization: float | None = option(None, "of biases; else regularization", low=0.0)
