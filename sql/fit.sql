@@ -45,7 +45,7 @@
 --                          bias_regularization default to it
 -- regularization_scaling   nu in the penalty lambda * n^nu of a row with n ratings; implicit_als: in
 --                          lambda * (n + unobserved_weight * all)^nu, all being the number of items or users
--- learning_rate            step size, for ratings of standard deviation 1
+-- learning_rate            step size, for ratings of standard deviation 1; bpr: of a triple, which also pays lambda
 -- learning_rate_decay      the share of it that is gone by the last epoch
 -- nonnegative              factors >= 0
 -- alpha                    a pair of strength r > 0 has preference 1 with confidence 1 + alpha * r

@@ -105,6 +105,20 @@ def test_an_epoch_equals_its_naive_twin(n_factors, sampling, many_blocks):
         assert np.allclose(getattr(bpr, f"_{name}"), getattr(twin, name), rtol=1e-4, atol=1e-5)
 
 
+def test_seen_items_are_left_out_of_the_widest_cells():
+    rng = np.random.default_rng(4)
+    users = np.repeat(rng.choice(70_000, 20, replace=False), 50)
+    ratings = ratings_of(users, rng.integers(140_000 - 60, 140_000, 1000), 70_000, 140_000)
+    options = {"n_factors": 1, "negative_sampling": "popularity", "learning_rate_decay": 0.0}
+    bpr = Bpr(ratings, BprOptions(epochs=1, **options), ONE)
+    assert bpr._grid.number == np.int64
+    penalties = [bpr.options.regularization] * 3
+    twin = Problem(*(a.astype(float) for a in (bpr._bi, bpr._P, bpr._Q)), *penalties)
+    losses = [twin.step(*triple, 0.1) for triple in drawn(bpr, 1)]
+    assert bpr.epoch(1) == pytest.approx(np.mean(losses), rel=1e-5)
+    assert 10 < len(losses) < 0.5 * len(ratings)
+
+
 def test_a_step_goes_down_the_gradient():
     rng = np.random.default_rng(2)
     parts = (rng.normal(0, 0.5, 3), *rng.normal(0, 0.5, (2, 3, 4)))

@@ -64,8 +64,6 @@ from duckmf.threads import Workers
 
 # The initial factors have a standard deviation of INITIAL_SCALE / sqrt(n_factors).
 INITIAL_SCALE = 0.1
-# Cells of narrower factors hold no more rows, so that the pairs of two cells can be numbered.
-LEAST_BYTES = 16
 # Items that the held-out ones of a user are compared with in validation.
 NEGATIVES = 256
 
@@ -140,7 +138,7 @@ class Bpr(Implicit):
         longest = int((visits[..., END] - visits[..., BEGIN]).sum(axis=-1).max())
 
         def descend_piece(*at: int) -> None:
-            scratch = np.empty(2 * SLOTS * longest + 2, np.int32)
+            scratch = np.empty(2 * SLOTS * longest + 2, grid.number)
             sums, begins = totals[at], (visits[at], states[at])
             descend(sums, scratch, *matrices, *begins, *data, *rates, 0, len(sums))
 
@@ -234,7 +232,7 @@ class Grid:
         """Deal out users and, to twice as many blocks, items; `counts` are positives of items."""
         n_blocks = isqrt(len(positives.indices) // blocks.BLOCK_RATINGS)
         n_blocks = max(1, min(n_blocks, blocks.MOST_BLOCKS, len(positives), len(counts) // 2))
-        row_bytes = max(4 * options.n_factors, LEAST_BYTES)
+        row_bytes = 4 * options.n_factors
         users = blocks.deal(positives.counts, n_blocks, row_bytes)
         items = blocks.deal(counts, min(2 * n_blocks, len(counts)), row_bytes)
         rows, bounds = blocks.sort_into_cells(positives, users, items, options.seed, workers)
@@ -244,6 +242,13 @@ class Grid:
         firsts = np.searchsorted(users.cell[users.order], np.arange(n_blocks * users.cells))
         draws = Draws.of(items, counts, options.negative_sampling)
         return cls(users, items, *rows[:2], bounds, firsts.reshape(n_blocks, -1), draws)
+
+    @property
+    def number(self) -> type[np.signedinteger]:
+        """The type that numbers the pairs of a visit, whose table is the smaller the better."""
+        cell = np.diff(self.first_users.ravel(), append=len(self.users.order)).max()
+        pairs = 2 * int(cell) * int(self.draws.rows[:, 1].max())
+        return np.int32 if pairs < 2**31 else np.int64
 
     def visits(self, rng: np.random.Generator) -> NDArray[np.int64]:
         """An epoch: (strata, pieces, visits of a piece, 2, 6), sides as the kernel takes them."""

@@ -67,7 +67,7 @@ def draw_tables(weights, bounds, limits, aliases):
 @part
 def find(slots, width, key):
     """Where the key stands in the first 2^width slots, or the free one (-1) where it would."""
-    at = ((key * 2654435769) >> (32 - width)) & ((1 << width) - 1)
+    at = (((key & ALWAYS) * 2654435769) >> (32 - width)) & ((1 << width) - 1)
     while slots[at] >= 0 and slots[at] != key:
         at = (at + 1) & ((1 << width) - 1)
     return at
@@ -83,10 +83,10 @@ def descend(
 
     A visit has two sides, (n_visits, 2, 6) int64: its positives BEGIN to END - 1, the item rows
     FIRST, FIRST + 1, ... (SIZE of them) that they are of, by CHANCE of 2^31 a negative is one of
-    the other side, and the pair (u, i) has the number u (SIZE of both) + i + ORIGIN < 2^31.
+    the other side, and the pair (u, i) has the number u (SIZE of both) + i + ORIGIN >= 0.
     `states` (n_visits,) int64 are from 1 to STATES - 1. `users`, `items` (n,) int32 are rows of P
     (n_users, f) and Q (n_items, f); a positive of item i is taken where 31 random bits are at most
-    kept[i]; `limits`, `aliases` are those of draw_tables; keep_* are 1 - lr reg. `slots` int32 is
+    kept[i]; `limits`, `aliases` are those of draw_tables; keep_* are 1 - lr reg. `slots` is
     scratch, 2 SLOTS times as long as a visit. Written: bi, P, Q (float32), and `totals` (n_visits,
     2) float64: the sum of -ln sigma(x) of all triples, each before its step, and their number.
     O(n f).
