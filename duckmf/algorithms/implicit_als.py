@@ -47,6 +47,9 @@ ROW_COST = 40
 LONGEST = 1 << 17
 # Up to so many factors the exact solution is the faster one.
 FEW_FACTORS = 16
+# The initial p_u have this deviation: next to the penalty they weigh little, so that the first Q is
+# near R'P, a step of the power method.
+INITIAL_SCALE = 0.01
 # Rows of a partial Gram matrix.
 GRAM_ROWS = 4096
 
@@ -159,7 +162,7 @@ class ImplicitAls(Implicit):
         n_factors = self.options.n_factors
         rng = np.random.default_rng(self.options.seed)
         P = rng.standard_normal((len(self.P), n_factors), np.float32)
-        self.P[:, :n_factors] = np.float32(0.1 / n_factors**0.5) * P
+        self.P[:, :n_factors] = np.float32(INITIAL_SCALE) * P
         self.P[self.observed.by_user.counts == 0] = 0
 
 
