@@ -8,6 +8,7 @@ import threading
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from duckmf import algorithms
 from duckmf.arrow import cells_of
 from duckmf.checks import check_feedback, check_request, check_source
 from duckmf.errors import DataError
+from duckmf.model import Factors
 from duckmf.options import Options
 from duckmf.progress import Progress
 from duckmf.ratings import Rows, Triples, canonical, held_out_share
@@ -149,21 +151,26 @@ class Run:
         assert self.training is not None, "the statement calls start before epoch"
         return self.training
 
+    @cached_property
+    def _factors(self) -> Factors:
+        """The model's numbers, taken once: the batches of rows that are asked for share them."""
+        return self._trained.factors
+
     def user_rows(self, codes: NDArray[np.int32]) -> tuple[Any, ...]:
         """Counts, biases, factors, training items and ratings of users; None for what is not."""
-        factors, by_user = self._trained.factors, self.ratings.by_user
+        factors, by_user = self._factors, self.ratings.by_user
         seen = cells_of(by_user, codes) if self.options.keep_seen else (None, None)
         return (*_rows_of(codes, by_user, factors.user_bias, factors.P), *seen)
 
     def item_rows(self, codes: NDArray[np.int32]) -> tuple[Any, Any, Any]:
         """Counts, biases and factors of items; None for what is not."""
-        factors = self._trained.factors
+        factors = self._factors
         return _rows_of(codes, self.ratings.by_item, factors.item_bias, factors.Q)
 
     def finish(self) -> tuple[int, float, str]:
         """Number of training ratings, mu, and what `info` says of the run, as JSON."""
         self._progress.close()
-        return len(self.ratings), self._trained.factors.mu, json.dumps(self._info())
+        return len(self.ratings), self._factors.mu, json.dumps(self._info())
 
     def _info(self) -> dict[str, Any]:
         training, ratings = self._trained, self.ratings
