@@ -215,7 +215,7 @@ def sort(scores, slots, places, n):
     """
     gap = n
     while gap > 1:
-        gap = max(1, gap * 5 // 11)
+        gap = gap * 5 // 11 if gap > 2 else 1
         for c in range(gap, n):
             a, slot = scores[c], slots[c]
             d = c - gap
@@ -246,19 +246,24 @@ def thin_out(scores, slots, n, least):
 def settle(scores, slots, n, least, p, a, Q, weights, places, cosine, fuse):
     """Score those of n candidates that reach `least` as DuckDB would, and sort them.
 
-    DuckDB sums one product after the other; `fuse` tells whether it leaves them unrounded.
-    Returns how many there are.
+    DuckDB sums one product after the other; `fuse` tells whether it leaves them unrounded. A few
+    candidates are summed side by side, so that none waits for the one before. Returns how many
+    there are.
     """
     n = thin_out(scores, slots, n, least)
-    for c in range(n):
-        slot = slots[c]
-        b, total = weights[slot], np.float32(0.0)
+    for low in range(0, n, LANES):
+        high = low + LANES if low + LANES < n else n
+        for c in range(low, high):
+            scores[c] = 0.0
         for t in range(len(p)):
-            x, y = p[t], Q[slot, t]
-            total = fused(x, y, total) if fuse else total + x * y
+            for c in range(low, high):
+                x, y, total = p[t], Q[slots[c], t], scores[c]
+                scores[c] = fused(x, y, total) if fuse else total + x * y
+    for c in range(n):
+        b, total = weights[slots[c]], scores[c]
         if cosine:
             ratio = np.float64(total) / (np.sqrt(np.float64(a)) * np.sqrt(np.float64(b)))
-            scores[c] = max(-1.0, ratio) if ratio < 1.0 else 1.0
+            scores[c] = 1.0 if not ratio < 1.0 else ratio if ratio > -1.0 else -1.0
         else:
             scores[c] = (a + b) + total
     sort(scores, slots, places, n)
@@ -295,7 +300,7 @@ def rank(places, scores, counts, work, items, users, begin_user, end_user, cosin
     n, k, room = users.P.shape[1] + 1, scores.shape[1], work.found.shape[1]
     thresholds, n_found = work.thresholds, work.n_found
     for start in range(begin_user, end_user, BLOCK):
-        n_users = min(BLOCK, end_user - start)
+        n_users = end_user - start if end_user - start < BLOCK else BLOCK
         begin(work, items, users, start, n_users)
         for panel in range(len(items.reach)):
             longest, largest = items.reach[panel, 0], items.reach[panel, 1]
@@ -342,9 +347,10 @@ def rank(places, scores, counts, work, items, users, begin_user, end_user, cosin
                             cosine,
                             fuse,
                         )
-                        here = min(here, k)
+                        here = k if k < here else here
                         base = np.float32(0.0) if cosine else users.weights[user]
-                        threshold = max(threshold, found[here - 1] - base - margin)
+                        least = found[here - 1] - base - margin
+                        threshold = least if least > threshold else threshold
                         for c in range(here):
                             found[c] = found[c] - base + margin
                     while mask != 0:
@@ -358,7 +364,8 @@ def rank(places, scores, counts, work, items, users, begin_user, end_user, cosin
                         here += 1
                         if work.heaps[row * k] < s < np.inf:
                             replace_least(work.heaps, row * k, k, s)
-                            threshold = max(threshold, work.heaps[row * k] - 2 * margin)
+                            least = work.heaps[row * k] - margin - margin
+                            threshold = least if least > threshold else threshold
                     n_found[row] = here
                     thresholds[row] = threshold
         for row in range(n_users):
@@ -377,7 +384,7 @@ def rank(places, scores, counts, work, items, users, begin_user, end_user, cosin
                 cosine,
                 fuse,
             )
-            counts[user] = min(left, k)
-            for c in range(min(left, k)):
+            counts[user] = k if k < left else left
+            for c in range(counts[user]):
                 places[user, c] = items.places[slots[c]]
                 scores[user, c] = found[c]
