@@ -38,7 +38,7 @@ class Connection:
 
     def run(self, statement: str) -> None:
         try:
-            self.con.execute(statement)
+            self.con.execute(statement).fetchall()  # a statement is only over when it is fetched
         except duckdb.Error as error:
             raise StatementError(_without_kind(str(error))) from error
 
