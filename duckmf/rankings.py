@@ -33,6 +33,7 @@ class Rankings:
         self._rankings: dict[int, tuple[Statement, Ranking]] = {}
         self._used: dict[int, float] = {}
         self._numbers = itertools.count(1)
+        self._watch: threading.Timer | None = None
 
     def __len__(self) -> int:
         return len(self._rankings)
@@ -46,7 +47,8 @@ class Rankings:
             number = next(self._numbers)
             self._rankings[number] = statement, ranking
             self._used[number] = time.monotonic()
-        self._look_again(number, IDLE_SECONDS)
+            if self._watch is None:
+                self._look_again(IDLE_SECONDS)
         return number
 
     def use(self, number: int) -> Ranking:
@@ -69,14 +71,18 @@ class Rankings:
         if ranking is not None:
             ranking.close()
 
-    def _look_again(self, number: int, seconds: float) -> None:
-        timer = threading.Timer(seconds, self._end_if_idle, [number])
-        timer.daemon = True
-        timer.start()
+    def _look_again(self, seconds: float) -> None:
+        self._watch = threading.Timer(seconds, self._end_idle_ones)
+        self._watch.daemon = True
+        self._watch.start()
 
-    def _end_if_idle(self, number: int) -> None:
-        rest = self._used.get(number, 0.0) + IDLE_SECONDS - time.monotonic()
-        if rest > 0:
-            self._look_again(number, rest)
-        else:
-            self.forget(number)
+    def _end_idle_ones(self) -> None:
+        """Forget what nothing has used for long, and come back for the others."""
+        idle_since = time.monotonic() - IDLE_SECONDS
+        for number, used in list(self._used.items()):
+            if used <= idle_since:
+                self.forget(number)
+        with self._lock:
+            self._watch = None
+            if self._used:
+                self._look_again(min(self._used.values()) - idle_since)

@@ -366,6 +366,14 @@ def test_a_ranking_leaves_with_the_next_statement_of_its_connection(con, model):
     assert len(rankings_of(con)) == 3
 
 
+def test_many_rankings_leave_no_threads_behind(con, model):
+    con.execute("from mf_recommend(films)").fetchall()
+    before = threading.active_count()
+    for _ in range(20):
+        con.execute("from mf_recommend(films)").fetchall()
+    assert threading.active_count() <= before + 4
+
+
 def test_a_ranking_that_nothing_uses_is_given_up(con, model, monkeypatch):
     monkeypatch.setattr(rankings, "IDLE_SECONDS", 0.1)
     con.execute("from mf_recommend(films)").fetchall()
