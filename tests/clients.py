@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Protocol
 
@@ -16,6 +18,9 @@ from duckmf import sqlfiles
 
 SQL = sqlfiles.folder()
 SERVING = sorted({file.stem for file in SQL.glob("*.sql")} - sqlfiles.NEED_PYTHON)
+
+
+_numbers = itertools.count(1)
 
 
 class StatementError(Exception):
@@ -82,13 +87,19 @@ def shell_program() -> str:
 
 
 def table(client: Client, query: str, folder: Path) -> list[str]:
-    """The result as lines of text, columns split by a bar; DuckDB writes them, in any client."""
-    target = folder / "result.csv"
-    target.unlink(missing_ok=True)
+    """The result as lines of text, columns split by a bar; DuckDB writes them, in any client.
+
+    Each result has a file of its own. DuckDB 2.0 may put it in place after the statement is over.
+    """
+    target = folder / f"result{next(_numbers)}.csv"
     client.run(
         f"copy ({query.rstrip().rstrip(';')}) to '{target}' "
         "(format csv, header, delimiter '|', nullstr 'NULL', quote '')"
     )
+    for _ in range(500):
+        if target.exists():
+            break
+        time.sleep(0.01)
     return target.read_text().splitlines()
 
 
