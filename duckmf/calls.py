@@ -43,14 +43,9 @@ LOG = pa.struct(
         "error": pa.string(),
     }
 )
-ITEM = pa.struct({"ratings": pa.int64(), "bias": pa.float32(), "factors": pa.list_(pa.float32())})
-USER = pa.struct(
-    [
-        *ITEM,
-        pa.field("seen", pa.list_(pa.int32())),
-        pa.field("seen_ratings", pa.list_(pa.float32())),
-    ]
-)
+SIDE = {"ratings": pa.int64(), "bias": pa.float32(), "factors": pa.list_(pa.float32())}
+ITEM = pa.struct({**SIDE, "implicit_factors": pa.list_(pa.float32())})
+USER = pa.struct({**SIDE, "seen": pa.list_(pa.int32()), "seen_ratings": pa.list_(pa.float32())})
 MODEL = pa.struct({"ratings": pa.int64(), "bias": pa.float32(), "info": pa.string()})
 PICK = pa.struct({"code": pa.int32(), "score": pa.float32()})
 

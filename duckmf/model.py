@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 @dataclass
 class Factors:
-    """mu, b_u, b_i, P and Q of one model.
+    """mu, b_u, b_i, P, Q and Y of one model.
 
     A part that the algorithm does not learn is None, and counts as zero in a prediction:
-    r(u, i) = mu + b_u + b_i + <p_u, q_i>.
+    r(u, i) = mu + b_u + b_i + <p_u, q_i>. Where a model has implicit factors, the sum of y_j over
+    the items that a user rated is already inside p_u; Y is what it can be made from again.
     """
 
     mu: float
@@ -21,10 +22,11 @@ class Factors:
     item_bias: NDArray[np.float32] | None = None  # (n_items,)
     P: NDArray[np.float32] | None = None  # (n_users, n_factors), C order
     Q: NDArray[np.float32] | None = None  # (n_items, n_factors), C order
+    Y: NDArray[np.float32] | None = None  # (n_items, n_factors), C order
 
     def copy(self) -> Factors:
         """The same numbers in arrays of their own."""
-        arrays = (self.user_bias, self.item_bias, self.P, self.Q)
+        arrays = (self.user_bias, self.item_bias, self.P, self.Q, self.Y)
         return Factors(self.mu, *(None if array is None else array.copy() for array in arrays))
 
     def predict(self, users: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.float32]:

@@ -162,10 +162,11 @@ class Run:
         seen = cells_of(by_user, codes) if self.options.keep_seen else (None, None)
         return (*_rows_of(codes, by_user, factors.user_bias, factors.P), *seen)
 
-    def item_rows(self, codes: NDArray[np.int32]) -> tuple[Any, Any, Any]:
-        """Counts, biases and factors of items; None for what is not."""
+    def item_rows(self, codes: NDArray[np.int32]) -> tuple[Any, ...]:
+        """Counts, biases, factors and implicit factors of items; None for what is not."""
         factors = self._factors
-        return _rows_of(codes, self.ratings.by_item, factors.item_bias, factors.Q)
+        rows = _rows_of(codes, self.ratings.by_item, factors.item_bias, factors.Q)
+        return (*rows, None if factors.Y is None else factors.Y[codes])
 
     def finish(self) -> tuple[int, float, str]:
         """Number of training ratings, mu, and what `info` says of the run, as JSON."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LOG = (
     "STRUCT(train_loss DOUBLE, validation_loss DOUBLE, seconds DOUBLE, more BOOLEAN, error VARCHAR)"
 )
-ITEM = "STRUCT(ratings BIGINT, bias FLOAT, factors FLOAT[])"
+ITEM = "STRUCT(ratings BIGINT, bias FLOAT, factors FLOAT[], implicit_factors FLOAT[])"
 USER = "STRUCT(ratings BIGINT, bias FLOAT, factors FLOAT[], seen INTEGER[], seen_ratings FLOAT[])"
 PICKS = "STRUCT(code INTEGER, score FLOAT)[]"
 

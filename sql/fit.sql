@@ -234,6 +234,7 @@ select
     null::float[] as factors,
     null::integer[] as seen,
     null::float[] as seen_ratings,
+    null::float[] as implicit_factors,
     null::struct(
         t0 double, t1 double, beta float, drift float,
         days integer[], day_bias float[], bin_bias float[], factor_drift float[]
@@ -244,7 +245,7 @@ select
 from mf__finished f
 union all
 select
-    'epoch', null, null, null, null, null, null, null, null, null, e.epoch,
+    'epoch', null, null, null, null, null, null, null, null, null, null, e.epoch,
     {
         'train_loss': e.log.train_loss,
         'validation_loss': e.log.validation_loss,
@@ -256,13 +257,13 @@ where e.epoch > 0 and f.model.info is not null
 union all
 select
     'user', u.id, null, u.code, u.user.ratings, u.user.bias, u.user.factors, u.user.seen,
-    u.user.seen_ratings, null, null, null, null
+    u.user.seen_ratings, null, null, null, null, null
 from mf__user_rows u cross join mf__finished f
 where f.model.info is not null
 union all
 select
     'item', null, i.id, i.code, i.item.ratings, i.item.bias, i.item.factors, null,
-    null, null, null, null, null
+    null, i.item.implicit_factors, null, null, null, null
 from mf__item_rows i cross join mf__finished f
 where f.model.info is not null;
 
