@@ -9,6 +9,7 @@ from pathlib import Path
 
 BATCH = "batch"  # the file whose macros take the place of plain ones, and call them
 NEED_PYTHON = frozenset({BATCH, "fit"})  # the files whose macros call Python functions
+CALL_OTHERS = frozenset({"compare"})  # the files whose macros call those of other files
 
 
 def folder() -> Path:
@@ -21,14 +22,14 @@ def folder() -> Path:
 @cache
 def pure() -> str:
     """The macros that need no Python, as they stand in the files."""
-    return _text(path for path in _files() if path.stem not in NEED_PYTHON)
+    return _text(path for path in files() if path.stem not in NEED_PYTHON)
 
 
 @cache
 def temporary() -> str:
     """All macros, made to live on one connection; those of batch.sql replace plain ones."""
-    plain = _text(path for path in _files() if path.stem != BATCH)
-    batch = _text(path for path in _files() if path.stem == BATCH)
+    plain = _text(path for path in files() if path.stem != BATCH)
+    batch = _text(path for path in files() if path.stem == BATCH)
     text = "\n".join(("", plain, _under_other_names(plain, batch), batch))
     text = text.replace("\ncreate or replace macro ", "\ncreate or replace temp macro ")
     return text.replace("\ncomment on macro table ", "\ncomment on macro table temp.")
@@ -42,8 +43,9 @@ def _under_other_names(plain: str, batch: str) -> str:
     return "\n".join(re.sub(begin, r"\1 mf__plain_\2", s.group()) for s in statements)
 
 
-def _files() -> list[Path]:
-    return sorted(folder().glob("*.sql"))
+def files() -> list[Path]:
+    """All of them; those that call macros of others come last, since DuckDB binds at once."""
+    return sorted(folder().glob("*.sql"), key=lambda path: (path.stem in CALL_OTHERS, path.stem))
 
 
 def _text(paths: Iterable[Path]) -> str:

@@ -122,7 +122,6 @@ with recursive
     mf__begun as materialized (
         select mf__begin(
             json_object(
-                'function', 'mf_fit',
                 'algorithm', algorithm,
                 'options', json_object(
                     'n_factors', n_factors,

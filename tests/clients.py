@@ -17,7 +17,7 @@ import pytest
 from duckmf import sqlfiles
 
 SQL = sqlfiles.folder()
-SERVING = sorted({file.stem for file in SQL.glob("*.sql")} - sqlfiles.NEED_PYTHON)
+SERVING = [file.stem for file in sqlfiles.files() if file.stem not in sqlfiles.NEED_PYTHON]
 
 
 _numbers = itertools.count(1)
