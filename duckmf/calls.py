@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
@@ -24,7 +24,8 @@ from duckmf.arrow import (
     scalar,
     vectors,
 )
-from duckmf.errors import DuckMFError
+from duckmf.errors import DuckMFError, named
+from duckmf.fit import Fit
 from duckmf.rankings import Rankings
 from duckmf.run import Run
 from duckmf.runs import Runs
@@ -49,6 +50,9 @@ USER = pa.struct({**SIDE, "seen": pa.list_(pa.int32()), "seen_ratings": pa.list_
 MODEL = pa.struct({"ratings": pa.int64(), "bias": pa.float32(), "info": pa.string()})
 PICK = pa.struct({"code": pa.int32(), "score": pa.float32()})
 
+# what a statement begins, by the name of its macro
+BEGIN: dict[str, Callable[[dict[str, Any]], Run]] = {"mf_fit": Fit}
+
 
 class Calls:
     """The calls of the macros, over the runs and rankings of one database instance."""
@@ -59,15 +63,16 @@ class Calls:
 
     def begin(self, request: Column) -> pa.Array:
         """Check the request and number the run."""
+        asked = json.loads(scalar(request))
         try:
-            return row(BEGUN, run=self.runs.add(Run(json.loads(scalar(request)))))
+            return row(BEGUN, run=self.runs.add(BEGIN[asked["function"]](asked)))
         except DuckMFError as error:
-            return row(BEGUN, error=str(error))
+            return row(BEGUN, error=str(named(error, asked["function"])))
 
     def gather(self, run: Column, *columns: Column) -> pa.Array:
         """Take in lists of (user, item, rating, held out, time); returns how long each is."""
         with self.runs.use(scalar(run)) as training:
-            training.gather(*map(elements, columns))
+            training.gathering.take(*map(elements, columns))
         return lengths(columns[0])
 
     def start(self, run: Column, *counts: Column) -> pa.Array:
@@ -78,7 +83,7 @@ class Calls:
         """Train one epoch."""
         return self._log(run, lambda training: training.epoch())
 
-    def _log(self, run: Column, step: Callable[[Run], Epoch | None]) -> pa.Array:
+    def _log(self, run: Column, step: Callable[[Any], Epoch | None]) -> pa.Array:
         try:
             with self.runs.use(scalar(run)) as training:
                 done = step(training)

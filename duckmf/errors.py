@@ -18,3 +18,11 @@ class DataError(DuckMFError):
 
 class TrainingError(DuckMFError):
     """A training that could not go on: it diverged, or its statement was given up."""
+
+
+def named(error: DuckMFError, function: str) -> DuckMFError:
+    """The same error as `function` says it: what learns calls itself `mf_fit`."""
+    text = str(error)
+    return (
+        type(error)(function + text.removeprefix("mf_fit")) if text.startswith("mf_fit:") else error
+    )

@@ -7,9 +7,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from duckmf import interrupts
-from duckmf.errors import TrainingError
+from duckmf.errors import DuckMFError, TrainingError, named
 from duckmf.run import Run
 
 # A run whose statement goes on is called again within milliseconds, except where DuckDB does other
@@ -35,6 +36,7 @@ class Runs:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._runs: dict[int, Run] = {}
+        self._given_up: dict[int, str] = {}  # the functions of runs that were
         self._numbers = itertools.count(1)
         self._watch: threading.Thread | None = None
 
@@ -45,7 +47,7 @@ class Runs:
         """Take a run in and number it; runs of the connection's earlier statements are over."""
         for number, other in list(self._runs.items()):
             if other.connection == run.connection and other.query != run.query:
-                self.forget(number)
+                self._give_up(number, other)
         with self._lock:
             number = next(self._numbers)
             self._runs[number] = run
@@ -56,15 +58,15 @@ class Runs:
         return number
 
     @contextmanager
-    def use(self, number: int) -> Iterator[Run]:
+    def use(self, number: int) -> Iterator[Any]:
         """The run with a number, for one call; a call that fails forgets it.
 
         Raises:
-            TrainingError: the run was given up.
+            DuckMFError: the run was given up, or what the call met; in the name of its function.
         """
         run = self._runs.get(number)
         if run is None:
-            raise TrainingError(GIVEN_UP)
+            raise named(TrainingError(GIVEN_UP), self._given_up.get(number, "mf_fit"))
         try:
             with run.lock:
                 run.deadline = float("inf")
@@ -76,7 +78,10 @@ class Runs:
                 run.deadline = time.monotonic() + rest
         except KeyboardInterrupt:
             self.forget(number)
-            raise TrainingError(INTERRUPTED) from None
+            raise named(TrainingError(INTERRUPTED), run.function) from None
+        except DuckMFError as error:
+            self.forget(number)
+            raise named(error, run.function) from error
         except BaseException:
             self.forget(number)
             raise
@@ -88,6 +93,10 @@ class Runs:
         if run is not None:
             run.close()
 
+    def _give_up(self, number: int, run: Run) -> None:
+        self._given_up[number] = run.function
+        self.forget(number)
+
     def _watch_over(self) -> None:
         """Forget runs that are over, until there are none."""
         while True:
@@ -96,7 +105,7 @@ class Runs:
                 run.interrupted |= interrupted
                 idle = run.deadline < float("inf")
                 if idle and (run.interrupted or run.deadline < time.monotonic()):
-                    self.forget(number)
+                    self._give_up(number, run)
             with self._lock:
                 if not self._runs:
                     self._watch = None

@@ -122,6 +122,7 @@ with recursive
     mf__begun as materialized (
         select mf__begin(
             json_object(
+                'function', 'mf_fit',
                 'algorithm', algorithm,
                 'options', json_object(
                     'n_factors', n_factors,

@@ -1,0 +1,171 @@
+"""One training, from the request of `mf_fit` to the rows of the model."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duckmf import algorithms
+from duckmf.arrow import cells_of
+from duckmf.checks import check_feedback, check_request
+from duckmf.gathering import Parts, divide, parts_of
+from duckmf.model import Factors
+from duckmf.options import Options
+from duckmf.progress import Progress
+from duckmf.ratings import Rows
+from duckmf.run import Run
+from duckmf.training import Epoch, Training
+
+FORMAT = 1  # of the model relation
+
+
+class Fit(Run):
+    """Trains on what was gathered, epoch by epoch, and gives the model's rows by code."""
+
+    def __init__(self, request: dict[str, Any]) -> None:
+        """Check a request as `mf_fit` makes it.
+
+        Raises:
+            DuckMFError: an option or a count of the source is not as it should be.
+        """
+        counts = request["counts"]
+        has_rating = counts["has_rating"]
+        self.name = request["algorithm"] or ("als" if has_rating else "implicit_als")
+        self._algorithm = algorithms.find(self.name)
+        self.options = self._algorithm.Options.parse(request["options"], self.name)
+        check_request(self.options, counts["has_validation"], counts["has_ts"])
+        super().__init__(request, self.options.threads)
+        check_feedback(counts, self.name, self._algorithm.feedback, has_rating)
+        self._progress = Progress(self.name, request["progress"])
+        self.training: Training | None = None
+
+    @property
+    def between_epochs(self) -> bool:
+        """Whether the next call can only be the next epoch."""
+        return self.training is not None and self.training.more
+
+    def start(self, n_rows: int, n_users: int, n_items: int) -> None:
+        """Build the matrices from what was gathered and lay out the first epoch.
+
+        Raises:
+            DataError: the ratings cannot be trained on.
+        """
+        rows = divide(self.gathering.complete(n_rows, n_items), self.options)
+        shape = n_users, n_items
+        self.parts: Parts = parts_of(*rows, shape, self.options.duplicates, self.workers)
+        del rows
+        algorithm = self._algorithm(self.parts.ratings, self.options, self.workers)
+        self.training = Training(algorithm, self.parts.held_out, self.workers)
+        self._read_seconds = time.perf_counter() - self.began
+
+    def epoch(self) -> Epoch:
+        """One more epoch."""
+        training = self._trained
+        epoch = training.epoch()
+        self._progress.show(epoch, training.algorithm.epochs)
+        return epoch
+
+    @property
+    def _trained(self) -> Training:
+        assert self.training is not None, "the statement calls start before epoch"
+        return self.training
+
+    @cached_property
+    def _factors(self) -> Factors:
+        """The model's numbers, taken once: the batches of rows that are asked for share them."""
+        return self._trained.factors
+
+    def user_rows(self, codes: NDArray[np.int32]) -> tuple[Any, ...]:
+        """Counts, biases, factors, training items and ratings of users; None for what is not."""
+        factors, by_user = self._factors, self.parts.ratings.by_user
+        seen = cells_of(by_user, codes) if self.options.keep_seen else (None, None)
+        return (*_rows_of(codes, by_user, factors.user_bias, factors.P), *seen)
+
+    def item_rows(self, codes: NDArray[np.int32]) -> tuple[Any, ...]:
+        """Counts, biases, factors and implicit factors of items; None for what is not."""
+        factors = self._factors
+        rows = _rows_of(codes, self.parts.ratings.by_item, factors.item_bias, factors.Q)
+        return (*rows, None if factors.Y is None else factors.Y[codes])
+
+    def finish(self) -> tuple[int, float, str]:
+        """Number of training ratings, mu, and what `info` says of the run, as JSON."""
+        self._progress.close()
+        return len(self.parts.ratings), self._factors.mu, json.dumps(self._info())
+
+    def _info(self) -> dict[str, Any]:
+        training, parts = self._trained, self.parts
+        ratings, times, held_out = parts.ratings, parts.times, parts.held_out
+        best = training.best
+        values = ratings.by_user.values
+        return {
+            "format": FORMAT,
+            "algorithm": self.name,
+            "feedback": self._algorithm.feedback,
+            "options": _as_used(training.algorithm.options, self.threads),
+            "rating_min": float(values.min()),
+            "rating_max": float(values.max()),
+            "rating_std": float(values.std(dtype=np.float64)),
+            "ts_min": times[0] if times else None,
+            "ts_max": times[1] if times else None,
+            "users": len(ratings.by_user),
+            "items": len(ratings.by_item),
+            "rows": self.gathering.counts["n_rows"],
+            "duplicates_merged": parts.merged,
+            "held_out": 0 if held_out is None else len(held_out.indices),
+            "epochs": len(training.log),
+            "best_epoch": best.number if best else None,
+            "loss": self._algorithm.loss,
+            "train_loss": best.train_loss if best else None,
+            "validation_loss": best.validation_loss if best else None,
+            "seconds": time.perf_counter() - self.began,
+            "read_seconds": self._read_seconds,
+            "train_seconds": sum(epoch.seconds for epoch in training.log),
+            "trained_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": versions(),
+        }
+
+    def close(self) -> None:
+        """Stop the threads and take the progress bar away."""
+        self._progress.close()
+        super().close()
+
+
+def _rows_of(
+    codes: NDArray[np.int32],
+    rows: Rows,
+    bias: NDArray[np.float32] | None,
+    factors: NDArray[np.float32] | None,
+) -> tuple[Any, Any, Any]:
+    return (
+        rows.counts[codes],
+        None if bias is None else bias[codes],
+        None if factors is None else factors[codes],
+    )
+
+
+def _as_used(options: Options, threads: int) -> dict[str, Any]:
+    return asdict(options) | {"threads": threads}
+
+
+def versions() -> dict[str, str]:
+    """The versions that a model's numbers depend on."""
+    import duckdb
+    import numba
+
+    from duckmf import __version__
+
+    return {
+        "duckmf": __version__,
+        "duckdb": duckdb.__version__,
+        "numba": numba.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
