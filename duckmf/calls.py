@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 
 from duckmf.arrow import (
@@ -24,6 +25,7 @@ from duckmf.arrow import (
     scalar,
     vectors,
 )
+from duckmf.content import TERMS, projected
 from duckmf.errors import DuckMFError, named
 from duckmf.fit import Fit
 from duckmf.rankings import Rankings
@@ -48,6 +50,7 @@ SIDE = {"ratings": pa.int64(), "bias": pa.float32(), "factors": pa.list_(pa.floa
 ITEM = pa.struct({**SIDE, "implicit_factors": pa.list_(pa.float32())})
 USER = pa.struct({**SIDE, "seen": pa.list_(pa.int32()), "seen_ratings": pa.list_(pa.float32())})
 MODEL = pa.struct({"ratings": pa.int64(), "bias": pa.float32(), "info": pa.string()})
+PROJECTED = pa.struct({"rows": pa.list_(TERMS), "error": pa.string()})
 PICK = pa.struct({"code": pa.int32(), "score": pa.float32()})
 
 # what a statement begins, by the name of its macro
@@ -127,3 +130,16 @@ class Calls:
         users = array(weights), vectors(factors), *lists_of(seen)
         codes, scores, counts = self.rankings.use(scalar(ranking)).top(scalar(k), *users)
         return lists_from(counts, rows_of(PICK, (codes, scores)))
+
+    def project(
+        self, request: Column, n: Column, bias: Column, factors: Column, known: Column, new: Column
+    ) -> pa.Array:
+        """The rows of a model for what has no ratings, from its content: one list of them."""
+        asked = json.loads(scalar(request))
+        try:
+            rows = projected(n, (bias, factors), known, new, asked["regularization"])
+        except DuckMFError as error:
+            return row(PROJECTED, error=f"{asked['function']}: {error}")
+        return rows_of(PROJECTED, (lists_from(np.array([len(rows)], np.int32), rows), None))
+
+    project_numbers = project_texts = project

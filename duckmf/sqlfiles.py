@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 BATCH = "batch"  # the file whose macros take the place of plain ones, and call them
-NEED_PYTHON = frozenset({BATCH, "fit"})  # the files whose macros call Python functions
+NEED_PYTHON = frozenset({BATCH, "fit", "project"})  # the files whose macros call Python functions
 CALL_OTHERS = frozenset({"compare"})  # the files whose macros call those of other files
 
 

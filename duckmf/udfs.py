@@ -18,6 +18,7 @@ LOG = (
 )
 ITEM = "STRUCT(ratings BIGINT, bias FLOAT, factors FLOAT[], implicit_factors FLOAT[])"
 USER = "STRUCT(ratings BIGINT, bias FLOAT, factors FLOAT[], seen INTEGER[], seen_ratings FLOAT[])"
+PROJECTED = "STRUCT(rows STRUCT(bias FLOAT, factors FLOAT[])[], error VARCHAR)"
 PICKS = "STRUCT(code INTEGER, score FLOAT)[]"
 
 # name: the types of its parameters, and of what it returns
@@ -33,6 +34,14 @@ SIGNATURES: dict[str, tuple[list[str], str]] = {
     "mf__item_rows": (["BIGINT", "INTEGER", "INTEGER"], ITEM),
     "mf__finish": (["BIGINT", "BIGINT"], "STRUCT(ratings BIGINT, bias FLOAT, info VARCHAR)"),
     "mf__items": (["VARCHAR", "INTEGER[]", "INTEGER[]", "FLOAT[]", "FLOAT[][]"], "BIGINT"),
+    "mf__project_numbers": (
+        ["VARCHAR", "BIGINT[]", "FLOAT[]", "FLOAT[][]", "DOUBLE[][]", "DOUBLE[][]"],
+        PROJECTED,
+    ),
+    "mf__project_texts": (
+        ["VARCHAR", "BIGINT[]", "FLOAT[]", "FLOAT[][]", "VARCHAR[][]", "VARCHAR[][]"],
+        PROJECTED,
+    ),
     "mf__top": (["BIGINT", "BIGINT", "FLOAT", "FLOAT[]", "INTEGER[]"], PICKS),
 }
 # Those whose result depends on their arguments alone: DuckDB may filter rows before it calls them.
