@@ -39,6 +39,7 @@ Column: TypeAlias = pa.ChunkedArray
 BEGUN = pa.struct({"run": pa.int64(), "error": pa.string()})
 LOG = pa.struct(
     {
+        "number": pa.int32(),
         "train_loss": pa.float64(),
         "validation_loss": pa.float64(),
         "seconds": pa.float64(),
@@ -66,14 +67,15 @@ class Calls:
 
     def begin(self, request: Column) -> pa.Array:
         """Check the request and number the run."""
-        asked = json.loads(scalar(request))
+        given = json.loads(scalar(request))
+        function = given["function"]
         try:
-            return row(BEGUN, run=self.runs.add(BEGIN[asked["function"]](asked)))
+            return row(BEGUN, run=self.runs.add(BEGIN[function](given | given.pop("asked"))))
         except DuckMFError as error:
-            return row(BEGUN, error=str(named(error, asked["function"])))
+            return row(BEGUN, error=str(named(error, function)))
 
     def gather(self, run: Column, *columns: Column) -> pa.Array:
-        """Take in lists of (user, item, rating, held out, time); returns how long each is."""
+        """Take in lists of what `Gathering.take` takes; returns how long each is."""
         with self.runs.use(scalar(run)) as training:
             training.gathering.take(*map(elements, columns))
         return lengths(columns[0])

@@ -38,6 +38,8 @@ class Gathering:
         self.has_rating: bool = counts["has_rating"]
         self.has_times: bool = counts["has_ts"]
         self.has_validation: bool = counts["has_validation"]
+        self.has_relevant: bool = counts["has_relevant"]
+        self.has_folds: bool = counts["has_fold"]
         check_source(counts, self.has_rating, self.has_times)
         self._triples = self._room(counts["n_rows"])
         self._gathered = 0
@@ -46,7 +48,9 @@ class Gathering:
         held_out = np.empty(n, np.bool_) if self.has_validation else None
         times = np.empty(n, np.float64) if self.has_times else None
         users, items = np.empty(n, np.int32), np.empty(n, np.int32)
-        return Triples(users, items, np.ones(n, np.float32), held_out, times)
+        relevant = np.empty(n, np.bool_) if self.has_relevant else None
+        folds = np.empty(n, np.int32) if self.has_folds else None
+        return Triples(users, items, np.ones(n, np.float32), held_out, times, relevant, folds)
 
     def take(
         self,
@@ -55,18 +59,25 @@ class Gathering:
         values: NDArray[np.float32],
         held_out: NDArray[np.bool_],
         times: NDArray[np.float64],
+        relevant: NDArray[np.bool_],
+        folds: NDArray[np.int32],
     ) -> None:
         """Take a batch of rows in; columns that were not asked for may be empty."""
         here = slice(self._gathered, self._gathered + len(users))
         self._gathered = here.stop
-        self._triples.users[here] = users
-        self._triples.items[here] = items
+        triples = self._triples
+        triples.users[here] = users
+        triples.items[here] = items
         if self.has_rating:
-            self._triples.values[here] = values
-        if self._triples.held_out is not None:
-            self._triples.held_out[here] = held_out
-        if self._triples.times is not None:
-            self._triples.times[here] = times
+            triples.values[here] = values
+        for room, column in (
+            (triples.held_out, held_out),
+            (triples.times, times),
+            (triples.relevant, relevant),
+            (triples.folds, folds),
+        ):
+            if room is not None:
+                room[here] = column
 
     def complete(self, n_rows: int, n_items: int) -> Triples:
         """All rows, once they have been gathered; they are the caller's from now on.

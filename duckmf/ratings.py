@@ -59,11 +59,15 @@ class Triples:
     values: NDArray[np.float32]
     held_out: NDArray[np.bool_] | None = None
     times: NDArray[np.float64] | None = None
+    relevant: NDArray[np.bool_] | None = None  # where lists are judged
+    folds: NDArray[np.int32] | None = None
 
     def select(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Triples:
-        """The chosen rows alone, without `held_out`."""
+        """The chosen rows alone, without `held_out` and `folds`."""
         times = None if self.times is None else self.times[chosen]
-        return Triples(self.users[chosen], self.items[chosen], self.values[chosen], None, times)
+        relevant = None if self.relevant is None else self.relevant[chosen]
+        three = self.users[chosen], self.items[chosen], self.values[chosen]
+        return Triples(*three, None, times, relevant)
 
 
 def by_rows(

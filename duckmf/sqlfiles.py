@@ -8,8 +8,9 @@ from functools import cache
 from pathlib import Path
 
 BATCH = "batch"  # the file whose macros take the place of plain ones, and call them
-NEED_PYTHON = frozenset({BATCH, "fit", "project"})  # the files whose macros call Python functions
-CALL_OTHERS = frozenset({"compare"})  # the files whose macros call those of other files
+# the files whose macros call Python functions
+NEED_PYTHON = frozenset({BATCH, "fit", "learn", "project"})
+CALL_OTHERS = frozenset({"compare", "fit"})  # the files whose macros call those of other files
 
 
 def folder() -> Path:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from duckmf.calls import Calls
 
 LOG = (
-    "STRUCT(train_loss DOUBLE, validation_loss DOUBLE, seconds DOUBLE, more BOOLEAN, error VARCHAR)"
+    "STRUCT(number INTEGER, train_loss DOUBLE, validation_loss DOUBLE, seconds DOUBLE, "
+    "more BOOLEAN, error VARCHAR)"
 )
 ITEM = "STRUCT(ratings BIGINT, bias FLOAT, factors FLOAT[], implicit_factors FLOAT[])"
 USER = "STRUCT(ratings BIGINT, bias FLOAT, factors FLOAT[], seen INTEGER[], seen_ratings FLOAT[])"
@@ -25,7 +26,10 @@ PICKS = "STRUCT(code INTEGER, score FLOAT)[]"
 SIGNATURES: dict[str, tuple[list[str], str]] = {
     "mf__begin": (["VARCHAR"], "STRUCT(run BIGINT, error VARCHAR)"),
     "mf__gather": (
-        ["BIGINT", "INTEGER[]", "INTEGER[]", "FLOAT[]", "BOOLEAN[]", "DOUBLE[]"],
+        [
+            *("BIGINT", "INTEGER[]", "INTEGER[]", "FLOAT[]", "BOOLEAN[]", "DOUBLE[]"),
+            *("BOOLEAN[]", "INTEGER[]"),
+        ],
         "BIGINT",
     ),
     "mf__start": (["BIGINT", "BIGINT", "BIGINT", "BIGINT"], LOG),

@@ -70,6 +70,7 @@ def test_ctrl_c_ends_the_statement_and_the_run(threads):
     script = f"""
         import time, threading, os, signal, duckdb, duckmf
         con = duckmf.connect(config={{"threads": {threads}}})
+        con.execute("set enable_progress_bar = false")
         con.execute("create table ratings as from '{MOVIELENS / "ratings"}.parquet'")
         con.execute("create table warm as from mf_fit(ratings, user_id, movie_id, rating, epochs := 1)")
         def press():

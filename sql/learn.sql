@@ -1,0 +1,187 @@
+-- mf__learn: how one statement trains; mf_fit and the other functions that train call it. Needs a duckmf
+-- connection (Python).
+--
+-- It gathers the rows of a source in codes, begins a run, calls it epoch by epoch and gives back the model
+-- relation with the caller's ids.
+--
+-- caller                   the name of the function that was called: it decides what the run does
+-- source, user_id, item_id, rating, ts, validation: as in mf_fit
+-- relevant                 boolean SQL expression: the rows that count where lists are judged, or NULL
+-- fold                     integer SQL expression: the fold of a row, or NULL
+-- asked                    JSON: the other arguments of the caller
+-- has_rows                 false leaves out all rows but that of kind 'model', whose info has the outcome
+create or replace macro mf__learn(
+    caller, source, user_id, item_id, rating, ts, validation, relevant, fold, asked, has_rows
+) as table
+with recursive
+    mf__source as materialized (
+        select
+            user_id as u,
+            item_id as i,
+            -- a value that is no number becomes NaN, so that it is counted below, never dropped
+            case when rating is not null then coalesce(try_cast(rating as float), 'nan') end as r,
+            -- seconds since 1970; numbers are that already
+            case
+                when ts is null then null
+                when typeof(ts) = 'TIMESTAMP WITH TIME ZONE' then epoch(try_cast(ts as timestamptz))
+                else coalesce(try_cast(ts as double), epoch(try_cast(ts as timestamp)), 'nan')
+            end as t,
+            validation is true as held_out,
+            typeof(rating) <> '"NULL"' as has_rating,  -- false only for an argument left out
+            typeof(ts) <> '"NULL"' as has_ts,
+            typeof(validation) <> '"NULL"' as has_validation,
+            relevant is true as relevant,
+            fold::integer as fold,
+            typeof(relevant) <> '"NULL"' as has_relevant,
+            typeof(fold) <> '"NULL"' as has_fold
+        from query_table(source)
+    ),
+    mf__counts as materialized (
+        select
+            count(*) as n_rows,
+            count(*) - count(s.u) as null_users,
+            count(*) - count(s.i) as null_items,
+            count(*) - count(s.r) as null_ratings,
+            count(*) filter (where not isfinite(s.r)) as bad_ratings,
+            count(*) filter (where s.r < 0) as negative_ratings,
+            count(*) - count(s.t) as null_times,
+            count(*) filter (where not isfinite(s.t)) as bad_times,
+            bool_or(s.has_rating) as has_rating,
+            bool_or(s.has_ts) as has_ts,
+            bool_or(s.has_validation) as has_validation,
+            bool_or(s.has_relevant) as has_relevant,
+            bool_or(s.has_fold) as has_fold
+        from mf__source s
+    ),
+    mf__begun as materialized (
+        select mf__begin(
+            json_object(
+                'function', caller,
+                'asked', asked,
+                'counts', to_json(c),
+                'duckdb_threads', current_setting('threads'),
+                'connection', current_connection_id(),
+                'query', current_query_id()
+            )::varchar
+        ) as begun
+        from mf__counts c
+    ),
+    mf__run as materialized (
+        select case when b.begun.error is null then b.begun.run else error(b.begun.error) end as run
+        from mf__begun b
+    ),
+    mf__users as materialized (
+        select d.id, (row_number() over (order by d.id) - 1)::integer as code
+        from (select distinct s.u as id from mf__source s) d
+    ),
+    mf__items as materialized (
+        select d.id, (row_number() over (order by d.id) - 1)::integer as code
+        from (select distinct s.i as id from mf__source s) d
+    ),
+    -- the rows in a few long lists: a Python call for each vector of rows would cost more than training
+    mf__batches as (
+        select
+            list(u.code) as users,
+            list(i.code) as items,
+            list(s.r) filter (where s.has_rating) as ratings,
+            list(s.held_out) filter (where s.has_validation) as held_out,
+            list(s.t) filter (where s.has_ts) as times,
+            list(s.relevant) filter (where s.has_relevant) as relevant,
+            list(s.fold) filter (where s.has_fold) as folds
+        from mf__source s
+        join mf__users u on u.id = s.u
+        join mf__items i on i.id = s.i
+        group by u.code >> 12
+    ),
+    mf__gathered as materialized (
+        select
+            g.run,
+            sum(
+                mf__gather(
+                    g.run, b.users, b.items, b.ratings, b.held_out, b.times, b.relevant, b.folds
+                )
+            )::bigint as n_rows
+        from mf__run g cross join mf__batches b
+        group by g.run
+    ),
+    mf__training(run, step, log) as (
+        select
+            g.run,
+            0,
+            mf__start(
+                g.run, g.n_rows,
+                (select count(*) from mf__users), (select count(*) from mf__items)
+            )
+        from mf__gathered g
+        union all
+        select t.run, t.step + 1, mf__epoch(t.run)
+        from mf__training t
+        where case when t.log.error is null then t.log.more else error(t.log.error) end
+    ),
+    mf__steps as materialized (from mf__training),
+    mf__trained as materialized (
+        select s.run, max(s.step) as steps from mf__steps s group by s.run
+    ),
+    mf__user_rows as materialized (
+        select u.id, u.code, mf__user_rows(t.run, u.code, t.steps) as user
+        from mf__users u cross join mf__trained t
+        where has_rows
+        order by u.code
+    ),
+    mf__item_rows as materialized (
+        select i.id, i.code, mf__item_rows(t.run, i.code, t.steps) as item
+        from mf__items i cross join mf__trained t
+        where has_rows
+        order by i.code
+    ),
+    -- every kind of row waits for this one: whatever part of the model is read, the run is forgotten
+    mf__finished as materialized (
+        select mf__finish(
+            t.run, (select count(*) from mf__user_rows) + (select count(*) from mf__item_rows)
+        ) as model
+        from mf__trained t
+    )
+select
+    'model' as kind,
+    null as user_id,
+    null as item_id,
+    null::integer as code,
+    f.model.ratings as ratings,
+    f.model.bias as bias,
+    null::float[] as factors,
+    null::integer[] as seen,
+    null::float[] as seen_ratings,
+    null::float[] as implicit_factors,
+    null::struct(
+        t0 double, t1 double, beta float, drift float,
+        days integer[], day_bias float[], bin_bias float[], factor_drift float[]
+    ) as temporal,
+    null::integer as epoch,
+    null::struct(train_loss double, validation_loss double, seconds double) as metrics,
+    f.model.info::json as info
+from mf__finished f
+union all
+select
+    'epoch', null, null, null, null, null, null, null, null, null, null, s.log.number,
+    {
+        'train_loss': s.log.train_loss,
+        'validation_loss': s.log.validation_loss,
+        'seconds': s.log.seconds
+    },
+    null
+from mf__steps s cross join mf__finished f
+where has_rows and s.log.number is not null and f.model.info is not null
+union all
+select
+    'user', u.id, null, u.code, u.user.ratings, u.user.bias, u.user.factors, u.user.seen,
+    u.user.seen_ratings, null, null, null, null, null
+from mf__user_rows u cross join mf__finished f
+where f.model.info is not null
+union all
+select
+    'item', null, i.id, i.code, i.item.ratings, i.item.bias, i.item.factors, null,
+    null, i.item.implicit_factors, null, null, null, null
+from mf__item_rows i cross join mf__finished f
+where f.model.info is not null;
+
+comment on macro table mf__learn is 'The statement of every function that trains on a source';
