@@ -101,7 +101,7 @@ def sort_into_cells(
     n = len(by_user.indices)
     n_user_blocks, n_item_blocks = len(users.bounds) - 1, len(items.bounds) - 1
     rows = (by_user.indptr, by_user.indices)
-    targets = (np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.float32))
+    targets = (np.empty(n, np.int32), np.empty(n, np.int32), np.empty_like(by_user.values))
     numbers = (users.order, user_cell, item_cell)
     of_a_block = n_item_blocks * users.cells * items.cells
     counts = np.zeros(n_user_blocks * of_a_block, np.int64)

@@ -31,6 +31,7 @@ from duckmf.fit import Fit
 from duckmf.rankings import Rankings
 from duckmf.run import Run
 from duckmf.runs import Runs
+from duckmf.temporal_rows import TEMPORAL
 from duckmf.topk import Ranking
 from duckmf.training import Epoch
 
@@ -47,10 +48,19 @@ LOG = pa.struct(
         "error": pa.string(),
     }
 )
-SIDE = {"ratings": pa.int64(), "bias": pa.float32(), "factors": pa.list_(pa.float32())}
-ITEM = pa.struct({**SIDE, "implicit_factors": pa.list_(pa.float32())})
-USER = pa.struct({**SIDE, "seen": pa.list_(pa.int32()), "seen_ratings": pa.list_(pa.float32())})
-MODEL = pa.struct({"ratings": pa.int64(), "bias": pa.float32(), "info": pa.string()})
+FACTORS = pa.list_(pa.float32())
+SIDE = {"ratings": pa.int64(), "bias": pa.float32(), "factors": FACTORS}
+SEEN = {"seen": pa.list_(pa.int32()), "seen_ratings": pa.list_(pa.float32())}
+ITEM = pa.struct({**SIDE, "implicit_factors": FACTORS, "temporal": TEMPORAL})
+USER = pa.struct({**SIDE, **SEEN, "temporal": TEMPORAL})
+MODEL = pa.struct(
+    {
+        "ratings": pa.int64(),
+        "bias": pa.float32(),
+        "temporal": TEMPORAL,
+        "info": pa.string(),
+    }
+)
 PROJECTED = pa.struct({"rows": pa.list_(TERMS), "error": pa.string()})
 PICK = pa.struct({"code": pa.int32(), "score": pa.float32()})
 
@@ -111,9 +121,9 @@ class Calls:
         """What the model says of itself; the run is over."""
         number = scalar(run)
         with self.runs.use(number) as training:
-            ratings, bias, info = training.finish()
+            ratings, bias, temporal, info = training.finish()
         self.runs.forget(number)
-        return row(MODEL, ratings=ratings, bias=bias, info=info)
+        return row(MODEL, ratings=ratings, bias=bias, temporal=temporal, info=info)
 
     def items(self, request: Column, *columns: Column) -> pa.Array:
         """Lay items out to be ranked: one row of lists of codes, places, weights and factors."""

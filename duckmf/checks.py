@@ -8,11 +8,11 @@ from duckmf.errors import DataError, OptionError
 from duckmf.options import Options
 
 
-def check_request(options: Options, has_validation: bool, has_times: bool) -> None:
+def check_request(options: Options, name: str, has_validation: bool, has_times: bool) -> None:
     """Refuse options that contradict each other.
 
     Raises:
-        OptionError: two ways of validation, or 'last' without times.
+        OptionError: two ways of validation, or something that needs times without them.
     """
     if has_validation and options.validation_fraction is not None:
         raise OptionError(
@@ -20,6 +20,16 @@ def check_request(options: Options, has_validation: bool, has_times: bool) -> No
         )
     if options.duplicates == "last" and not has_times:
         raise OptionError("mf_fit: duplicates is 'last' but ts is not given; add ts := ....")
+    if name == "timesvdpp" and not has_times:
+        raise OptionError(
+            "mf_fit: algorithm 'timesvdpp' learns from times and ts is not given; add ts := ...., "
+            "or choose algorithm := 'svdpp'."
+        )
+    if (parts := getattr(options, "temporal", ())) and not has_times:
+        raise OptionError(
+            f"mf_fit: temporal is {list(parts)} but ts is not given; add ts := ...., or leave "
+            "temporal out."
+        )
 
 
 def check_source(counts: dict[str, Any], has_rating: bool, has_times: bool) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from duckmf import algorithms
+from duckmf import algorithms, temporal_rows
 from duckmf.arrow import cells_of
 from duckmf.checks import check_feedback, check_request
 from duckmf.gathering import Parts, divide, parts_of
@@ -41,7 +41,7 @@ class Fit(Run):
         self.name = request["algorithm"] or ("als" if has_rating else "implicit_als")
         self._algorithm = algorithms.find(self.name)
         self.options = self._algorithm.Options.parse(request["options"], self.name)
-        check_request(self.options, counts["has_validation"], counts["has_ts"])
+        check_request(self.options, self.name, counts["has_validation"], counts["has_ts"])
         super().__init__(request, self.options.threads)
         check_feedback(counts, self.name, self._algorithm.feedback, has_rating)
         self._progress = Progress(self.name, request["progress"])
@@ -62,7 +62,8 @@ class Fit(Run):
         shape = n_users, n_items
         self.parts: Parts = parts_of(*rows, shape, self.options.duplicates, self.workers)
         del rows
-        algorithm = self._algorithm(self.parts.ratings, self.options, self.workers)
+        ratings = self.parts.ratings
+        algorithm = algorithms.make(self._algorithm, ratings, self.options, self.workers)
         self.training = Training(algorithm, self.parts.held_out, self.workers)
         self._read_seconds = time.perf_counter() - self.began
 
@@ -84,21 +85,25 @@ class Fit(Run):
         return self._trained.factors
 
     def user_rows(self, codes: NDArray[np.int32]) -> tuple[Any, ...]:
-        """Counts, biases, factors, training items and ratings of users; None for what is not."""
+        """The columns of users, from counts to time terms; None for what is not."""
         factors, by_user = self._factors, self.parts.ratings.by_user
         seen = cells_of(by_user, codes) if self.options.keep_seen else (None, None)
-        return (*_rows_of(codes, by_user, factors.user_bias, factors.P), *seen)
+        rows = _rows_of(codes, by_user, factors.user_bias, factors.P)
+        return (*rows, *seen, temporal_rows.of_users(factors.temporal, codes))
 
     def item_rows(self, codes: NDArray[np.int32]) -> tuple[Any, ...]:
-        """Counts, biases, factors and implicit factors of items; None for what is not."""
+        """The columns of items, from counts to time terms; None for what is not."""
         factors = self._factors
         rows = _rows_of(codes, self.parts.ratings.by_item, factors.item_bias, factors.Q)
-        return (*rows, None if factors.Y is None else factors.Y[codes])
+        implicit = None if factors.Y is None else factors.Y[codes]
+        return (*rows, implicit, temporal_rows.of_items(factors.temporal, codes))
 
-    def finish(self) -> tuple[int, float, str]:
-        """Number of training ratings, mu, and what `info` says of the run, as JSON."""
+    def finish(self) -> tuple[int, float, dict[str, float] | None, str]:
+        """Number of training ratings, mu, its time terms, and what `info` says, as JSON."""
         self._progress.close()
-        return len(self.parts.ratings), self._factors.mu, json.dumps(self._info())
+        factors, info = self._factors, json.dumps(self._info())
+        temporal = temporal_rows.of_model(factors.temporal)
+        return len(self.parts.ratings), factors.mu, temporal, info
 
     def _info(self) -> dict[str, Any]:
         training, parts = self._trained, self.parts

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from duckmf.temporal import Temporal, copied
+
 
 @dataclass
 class Factors:
@@ -15,6 +17,7 @@ class Factors:
     A part that the algorithm does not learn is None, and counts as zero in a prediction:
     r(u, i) = mu + b_u + b_i + <p_u, q_i>. Where a model has implicit factors, the sum of y_j over
     the items that a user rated is already inside p_u; Y is what it can be made from again.
+    `temporal` is what the time of a rating adds.
     """
 
     mu: float
@@ -23,14 +26,30 @@ class Factors:
     P: NDArray[np.float32] | None = None  # (n_users, n_factors), C order
     Q: NDArray[np.float32] | None = None  # (n_items, n_factors), C order
     Y: NDArray[np.float32] | None = None  # (n_items, n_factors), C order
+    temporal: Temporal | None = None
 
     def copy(self) -> Factors:
         """The same numbers in arrays of their own."""
-        arrays = (self.user_bias, self.item_bias, self.P, self.Q, self.Y)
-        return Factors(self.mu, *(None if array is None else array.copy() for array in arrays))
+        return Factors(
+            self.mu,
+            copied(self.user_bias),
+            copied(self.item_bias),
+            copied(self.P),
+            copied(self.Q),
+            copied(self.Y),
+            None if self.temporal is None else self.temporal.copy(),
+        )
 
-    def predict(self, users: NDArray[np.int32], items: NDArray[np.int32]) -> NDArray[np.float32]:
-        """r(u, i) of n pairs of codes, before clipping."""
+    def predict(
+        self,
+        users: NDArray[np.int32],
+        items: NDArray[np.int32],
+        times: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float32]:
+        """r(u, i) of n pairs of codes, before clipping; r(u, i, t) of a model with time terms.
+
+        times: seconds since 1970; without them, the end of training.
+        """
         predicted = np.full(len(users), self.mu, np.float32)
         if self.user_bias is not None:
             predicted += self.user_bias[users]
@@ -38,4 +57,6 @@ class Factors:
             predicted += self.item_bias[items]
         if self.P is not None and self.Q is not None:
             predicted += np.einsum("nf,nf->n", self.P[users], self.Q[items])
+        if self.temporal is not None:
+            predicted += self.temporal.scores(users, items, times, self.Q)
         return predicted

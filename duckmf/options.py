@@ -75,6 +75,8 @@ def _not_used(name: str, algorithm: str, known: list[str]) -> str:
 
 
 def _checked(f: Field[Any], declared: Any, value: Any) -> Any:
+    if typing.get_origin(declared) is tuple:
+        return _choices(f, value)
     kinds = [t for t in _members(declared) if t is not types.NoneType]
     kind = kinds[0]
     if kind is bool:
@@ -88,6 +90,22 @@ def _checked(f: Field[Any], declared: Any, value: Any) -> Any:
     if not valid or not _in_range(f, kind(value)):
         raise OptionError(f"mf_fit: {f.name} is {value!r}; give {_expected(f, kind)}.")
     return kind(value)
+
+
+def _choices(f: Field[Any], value: Any) -> tuple[str, ...]:
+    """Some of the choices, in their own order; a text is a list of one."""
+    known = f.metadata["choices"]
+    given = value if isinstance(value, list) else [value]
+    for choice in given:
+        if choice not in known:
+            raise OptionError(
+                f"mf_fit: {f.name} holds {choice!r}; give a list of " + _quoted(known) + "."
+            )
+    return tuple(choice for choice in known if choice in given)
+
+
+def _quoted(choices: tuple[str, ...]) -> str:
+    return ", ".join(f"'{choice}'" for choice in choices)
 
 
 def _in_range(f: Field[Any], value: Any) -> bool:
@@ -110,7 +128,7 @@ def _is_number(value: Any) -> bool:
 def _expected(f: Field[Any], kind: type) -> str:
     low, high, choices = (f.metadata[key] for key in ("low", "high", "choices"))
     if choices is not None:
-        return "one of " + ", ".join(f"'{choice}'" for choice in choices)
+        return "one of " + _quoted(choices)
     noun = {bool: "true or false", int: "a whole number", float: "a number"}.get(kind, "a text")
     if low is not None and high is not None:
         return f"{noun} from {low} to {high}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ class Rows:
     indptr: NDArray[np.int64]  # (n_rows + 1,)
     indices: NDArray[np.int32]
     values: NDArray[np.float32]
+    times: NDArray[np.float64] | None = None  # seconds since 1970
 
     def __len__(self) -> int:
         return len(self.indptr) - 1
@@ -34,6 +36,11 @@ class Rows:
         """The row of each entry."""
         return np.repeat(np.arange(len(self), dtype=np.int32), self.counts)
 
+    def numbered(self) -> Rows:
+        """The same cells, each with its place (int32) for a value."""
+        places: NDArray[Any] = np.arange(len(self.indices), dtype=np.int32)
+        return Rows(self.indptr, self.indices, places)
+
     def transposed(self, n_columns: int, workers: Workers) -> Rows:
         """The same matrix by its columns; the cells of a column come in the order of the rows."""
         return by_rows(self.indices, self.row_numbers(), self.values, n_columns, workers)
@@ -43,7 +50,7 @@ class Rows:
 class Ratings:
     """The same ratings twice: a row per user, and a row per item."""
 
-    by_user: Rows
+    by_user: Rows  # with the times, if there are any
     by_item: Rows
 
     def __len__(self) -> int:
@@ -73,7 +80,7 @@ class Triples:
 def by_rows(
     rows: NDArray[np.int32],
     columns: NDArray[np.int32],
-    values: NDArray[np.float32],
+    values: NDArray[Any],
     n_rows: int,
     workers: Workers,
 ) -> Rows:
@@ -104,17 +111,24 @@ def canonical(
 ) -> tuple[Ratings, int]:
     """One matrix whatever the order of the rows, and how many rows were merged into others.
 
-    Sorting by user, by item and by user again leaves the cells of each row sorted.
+    Sorting by user, by item and by user again leaves the cells of each row sorted. The time of
+    merged rows is their last.
 
     Raises:
         DataError: a user rated an item twice and `duplicates` is 'error'.
     """
     if duplicates == "last" and triples.times is not None:
         triples = triples.select(np.lexsort((triples.values, triples.times)))
-    arrived = by_rows(triples.users, triples.items, triples.values, n_users, workers)
+    values, times = triples.values, triples.times
+    cells = values if times is None else np.arange(len(values), dtype=np.int32)
+    arrived = by_rows(triples.users, triples.items, cells, n_users, workers)
     by_item = arrived.transposed(n_items, workers)
     del arrived
     by_user = by_item.transposed(n_users, workers)
+    if times is not None:  # what was sorted are places of both
+        by_item = Rows(by_item.indptr, by_item.indices, values[by_item.values])
+        places = by_user.values
+        by_user = Rows(by_user.indptr, by_user.indices, values[places], times[places])
     first = _first_of_cell(by_user)
     repeats = len(first) - int(np.count_nonzero(first))
     if repeats == 0:
@@ -139,7 +153,9 @@ def _first_of_cell(rows: Rows) -> NDArray[np.bool_]:
 def _merged(rows: Rows, first: NDArray[np.bool_], duplicates: str) -> Rows:
     begin = np.flatnonzero(first)
     indptr = np.concatenate(([0], np.cumsum(first)))[rows.indptr]
-    return Rows(indptr, rows.indices[begin], _cell_values(rows.values, first, begin, duplicates))
+    values = _cell_values(rows.values, first, begin, duplicates)
+    times = None if rows.times is None else np.maximum.reduceat(rows.times, begin)
+    return Rows(indptr, rows.indices[begin], values, times)
 
 
 def _cell_values(

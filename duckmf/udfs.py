@@ -17,8 +17,14 @@ LOG = (
     "STRUCT(number INTEGER, train_loss DOUBLE, validation_loss DOUBLE, seconds DOUBLE, "
     "more BOOLEAN, error VARCHAR)"
 )
-ITEM = "STRUCT(ratings BIGINT, bias FLOAT, factors FLOAT[], implicit_factors FLOAT[])"
-USER = "STRUCT(ratings BIGINT, bias FLOAT, factors FLOAT[], seen INTEGER[], seen_ratings FLOAT[])"
+TEMPORAL = (
+    "STRUCT(t0 DOUBLE, t1 DOUBLE, beta FLOAT, drift FLOAT, days INTEGER[], day_bias FLOAT[], "
+    "bin_bias FLOAT[], factor_drift FLOAT[])"
+)
+SIDE = "ratings BIGINT, bias FLOAT, factors FLOAT[]"
+ITEM = f"STRUCT({SIDE}, implicit_factors FLOAT[], temporal {TEMPORAL})"
+USER = f"STRUCT({SIDE}, seen INTEGER[], seen_ratings FLOAT[], temporal {TEMPORAL})"
+MODEL = f"STRUCT(ratings BIGINT, bias FLOAT, temporal {TEMPORAL}, info VARCHAR)"
 PROJECTED = "STRUCT(rows STRUCT(bias FLOAT, factors FLOAT[])[], error VARCHAR)"
 PICKS = "STRUCT(code INTEGER, score FLOAT)[]"
 
@@ -36,7 +42,7 @@ SIGNATURES: dict[str, tuple[list[str], str]] = {
     "mf__epoch": (["BIGINT"], LOG),
     "mf__user_rows": (["BIGINT", "INTEGER", "INTEGER"], USER),
     "mf__item_rows": (["BIGINT", "INTEGER", "INTEGER"], ITEM),
-    "mf__finish": (["BIGINT", "BIGINT"], "STRUCT(ratings BIGINT, bias FLOAT, info VARCHAR)"),
+    "mf__finish": (["BIGINT", "BIGINT"], MODEL),
     "mf__items": (["VARCHAR", "INTEGER[]", "INTEGER[]", "FLOAT[]", "FLOAT[][]"], "BIGINT"),
     "mf__project_numbers": (
         ["VARCHAR", "BIGINT[]", "FLOAT[]", "FLOAT[][]", "DOUBLE[][]", "DOUBLE[][]"],

@@ -10,7 +10,8 @@
 -- user_id, item_id         SQL expressions over the source's columns, of any type; they come back as they were
 -- rating                   SQL expression, a number; for implicit_als and bpr the strength of a click, play or
 --                          purchase, at least 0, and 1 if left out
--- ts                       SQL expression, the time of the rating; 'last' duplicates are chosen by it
+-- ts                       SQL expression, the time of the rating: TIMESTAMP, with or without a zone, DATE, or
+--                          seconds since 1970; for time terms, and 'last' duplicates are chosen by it
 --
 -- Options. NULL, or leaving one out, is the default; - marks what an algorithm does not use, and refuses.
 --
@@ -26,6 +27,10 @@
 -- unobserved_weight        -       -       -       -           0.4           -
 -- negative_sampling        -       -       -       -           -             uniform
 -- popularity_exponent      -       -       -       -           -             0.0
+-- temporal                 []      []      []      -           -             -
+-- time_bins                30      30      30      -           -             -
+-- temporal_regularization  20.0    20.0    20.0    -           -             -
+-- drift_exponent           0.4     0.4     0.4     -           -             -
 -- duplicates               mean    mean    mean    mean        sum           sum
 -- tolerance                0.0001  0.0001  0.0001  0.0001      0.0001        0.0001
 -- keep_seen                true    true    true    true        true          true
@@ -57,6 +62,18 @@
 --                          users; a triple is left out where the user has a strength above 0 for that item too
 -- popularity_exponent      e, 0 to 1: an epoch takes a pair whose item has n users with the chance
 --                          least(1, (m / n)^e), m being the mean n; 0 takes all, 0.5 is the subsampling of word2vec
+-- temporal                 the time terms that are learnt, of ts; a list, or one of its parts as a text:
+--                          'item_bins': b_i(t) = b_i + a bias of the bin that t is in
+--                          'user_drift': b_u(t) = b_u + a_u dev_u(t), dev_u(t) = sign(t - t_u) |t - t_u|^beta with
+--                          t - t_u in days and t_u the mean time of the user's ratings
+--                          'user_day': b_u(t) = b_u + a bias of the user's day, in UTC (Koren 2009)
+--                          The bins of an item, and the days of a user, sum to 0 over the ratings: a day without
+--                          ratings has the user's mean. Times before or after training have the nearest bin and
+--                          drift. Predictions without ts are those of the end of training
+-- time_bins                bins of equal length between the first and the last rating
+-- temporal_regularization  lambda of the time terms, in ratings: a bin or day of n ratings keeps n / (n + lambda) of
+--                          what it differs by, a drift the same of what it is at a usual distance from t_u
+-- drift_exponent           beta, 0 to 1
 -- validation               boolean SQL expression: the rows held out for early stopping
 -- validation_fraction      or a share of the rows, by a hash of user, item and seed
 -- patience                 stop after so many epochs without an improvement of the validation loss (3);
@@ -66,7 +83,7 @@
 --                          training the objective, 1 where all scores are 0, else 1 - NDCG@10; bpr: in
 --                          training the mean of -ln sigma(s_ui - s_uj), else 1 - AUC, over items drawn evenly
 -- duplicates               what several rows of one user and item mean: 'mean', 'sum', 'last' (by ts; of
---                          equal times the larger rating), 'max', 'error'
+--                          equal times the larger rating), 'max', 'error'; their time is the last
 -- keep_seen                store each user's training items and ratings: mf_recommend leaves them out
 -- seed                     where all randomness comes from: same seed and data, same model, bit for bit
 -- threads                  threads to train on (DuckDB's own setting)
@@ -82,6 +99,7 @@ create or replace macro mf_fit(
     learning_rate := NULL, learning_rate_decay := NULL, nonnegative := NULL,
     alpha := NULL, unobserved_weight := NULL, solver := NULL,
     negative_sampling := NULL, popularity_exponent := NULL,
+    temporal := NULL, time_bins := NULL, temporal_regularization := NULL, drift_exponent := NULL,
     validation := NULL, validation_fraction := NULL, patience := NULL, tolerance := NULL,
     duplicates := NULL, keep_seen := NULL, seed := NULL, threads := NULL, progress := NULL
 ) as table
@@ -105,6 +123,10 @@ from mf__learn(
             'solver', solver,
             'negative_sampling', negative_sampling,
             'popularity_exponent', popularity_exponent,
+            'temporal', temporal,
+            'time_bins', time_bins,
+            'temporal_regularization', temporal_regularization,
+            'drift_exponent', drift_exponent,
             'validation_fraction', validation_fraction,
             'patience', patience,
             'tolerance', tolerance,

@@ -152,10 +152,7 @@ select
     null::integer[] as seen,
     null::float[] as seen_ratings,
     null::float[] as implicit_factors,
-    null::struct(
-        t0 double, t1 double, beta float, drift float,
-        days integer[], day_bias float[], bin_bias float[], factor_drift float[]
-    ) as temporal,
+    f.model.temporal as temporal,
     null::integer as epoch,
     null::struct(train_loss double, validation_loss double, seconds double) as metrics,
     f.model.info::json as info
@@ -174,13 +171,13 @@ where has_rows and s.log.number is not null and f.model.info is not null
 union all
 select
     'user', u.id, null, u.code, u.user.ratings, u.user.bias, u.user.factors, u.user.seen,
-    u.user.seen_ratings, null, null, null, null, null
+    u.user.seen_ratings, null, u.user.temporal, null, null, null
 from mf__user_rows u cross join mf__finished f
 where f.model.info is not null
 union all
 select
     'item', null, i.id, i.code, i.item.ratings, i.item.bias, i.item.factors, null,
-    null, i.item.implicit_factors, null, null, null, null
+    null, i.item.implicit_factors, i.item.temporal, null, null, null
 from mf__item_rows i cross join mf__finished f
 where f.model.info is not null;
 

@@ -111,6 +111,12 @@ def table_of_defaults(text: str, mark: str) -> dict[str, dict[str, str]]:
     }
 
 
+def in_words(default: object) -> str:
+    if isinstance(default, tuple):
+        return "all" if default else "[]"
+    return str(default).lower() if default in (True, False) else str(default)
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("page", ["sql/fit.sql", "README.md"])
 def test_the_documented_defaults_are_the_defaults(name, page):
@@ -119,9 +125,7 @@ def test_the_documented_defaults_are_the_defaults(name, page):
         path = sqlfiles.folder() / "fit.sql"
     documented = table_of_defaults(path.read_text(), "--" if page.endswith("sql") else "|")
     defaults = {
-        field.name: str(field.default).lower()
-        if field.default in (True, False)
-        else str(field.default)
+        field.name: in_words(field.default)
         for field in dataclasses.fields(algorithms.find(name).Options)
         if field.default is not None
     }

@@ -17,6 +17,8 @@ ALLOWED = {
     "interrupts": set(),
     "udfs": set(),
     "model": {"numpy"},
+    "temporal": {"numpy"},
+    "temporal_rows": {"numpy", "pyarrow"},
     "threads": {"numpy"},
     "ratings": {"numpy"},
     "training": {"numpy"},
@@ -84,6 +86,7 @@ def test_a_layer_imports_only_what_it_may(path):
             "model",
             "options",
             "ratings",
+            "temporal",
             "threads",
         )
         assert all(name.split(".")[1] in allowed for name in inside if "." in name)

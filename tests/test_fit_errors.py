@@ -71,7 +71,7 @@ def test_a_bad_row_is_counted(source, runs_of, row):
         ),
         (
             FIT + ", algorithm := 'bias', n_factors := 3",
-            "mf_fit: algorithm 'bias' does not use n_factors; leave it out. Its options are duplicates,",
+            "mf_fit: algorithm 'bias' does not use n_factors; leave it out. Its options are drift_exponent, duplicates,",
         ),
         (FIT + ", n_factors := 0", "mf_fit: n_factors is 0; give a whole number from 1 to 1024."),
         (

@@ -68,3 +68,15 @@ def find(name: str) -> type[Algorithm]:
         raise OptionError(f"mf_fit: algorithm is {name!r}; give one of {names}.")
     algorithm: type[Algorithm] = getattr(import_module(f"{__name__}.{name}"), _CLASSES[name])
     return algorithm
+
+
+def make(
+    algorithm: type[Algorithm], ratings: Ratings, options: BaseOptions, workers: Workers
+) -> Algorithm:
+    """An algorithm ready for its first epoch; with the time terms that its options ask for."""
+    if getattr(options, "temporal", ()):
+        from duckmf.algorithms.temporal import TemporalOptions, WithTimeTerms
+
+        assert isinstance(options, TemporalOptions)
+        return WithTimeTerms(algorithm, ratings, options, workers)
+    return algorithm(ratings, options, workers)

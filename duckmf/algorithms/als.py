@@ -30,11 +30,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duckmf.algorithms.explicit import Explicit
+from duckmf.algorithms.temporal import TemporalOptions
 from duckmf.errors import TrainingError
 from duckmf.kernels import als as kernels
 from duckmf.kernels.tiles import TILE, aligned
 from duckmf.model import Factors
-from duckmf.options import Options, option
+from duckmf.options import option
 from duckmf.ratings import Ratings, Rows
 from duckmf.threads import Workers, row_pieces
 
@@ -43,7 +44,7 @@ PIECE = 1 << 15
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlsOptions(Options):
+class AlsOptions(TemporalOptions):
     """The options of `algorithm := 'als'`."""
 
     n_factors: int = option(32, "factors of each user and item", low=1, high=1024)

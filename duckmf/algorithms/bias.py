@@ -14,14 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duckmf.algorithms.explicit import Explicit
+from duckmf.algorithms.temporal import TemporalOptions
 from duckmf.model import Factors
-from duckmf.options import Options, option
+from duckmf.options import option
 from duckmf.ratings import Ratings, Rows
 from duckmf.threads import Workers
 
 
 @dataclass(frozen=True, kw_only=True)
-class BiasOptions(Options):
+class BiasOptions(TemporalOptions):
     """Options of the bias model."""
 
     epochs: int = option(10, "passes over the ratings", low=1, high=10_000)

@@ -33,7 +33,8 @@ def rmse(factors: Factors, rows: Rows, workers: Workers) -> float:
 
     def squared_errors(begin: int, end: int) -> float:
         cells = slice(rows.indptr[begin], rows.indptr[end])
-        errors = rows.values[cells] - factors.predict(users[cells], rows.indices[cells])
+        times = None if rows.times is None else rows.times[cells]
+        errors = rows.values[cells] - factors.predict(users[cells], rows.indices[cells], times)
         return float(np.dot(errors, errors))
 
     return math.sqrt(sum(workers.map(squared_errors, row_pieces(rows.indptr))) / len(users))

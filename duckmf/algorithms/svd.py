@@ -28,17 +28,18 @@ stochastic gradients", the implicit step of a linear model.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, fsum, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from duckmf.algorithms.explicit import Explicit
-from duckmf.blocks import lay_out
+from duckmf.algorithms.temporal import TemporalOptions
+from duckmf.blocks import Blocks, lay_out
 from duckmf.kernels.sgd import descend
 from duckmf.model import Factors
-from duckmf.options import Options, option
+from duckmf.options import option
 from duckmf.ratings import Ratings
 from duckmf.threads import Workers
 
@@ -50,7 +51,7 @@ INITIAL_SCALE = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
-class SvdOptions(Options):
+class SvdOptions(TemporalOptions):
     """The options of `algorithm := 'svd'`."""
 
     n_factors: int = option(32, "factors of each user and item", low=1, high=1024)
@@ -79,8 +80,9 @@ class Svd(Explicit):
         values = ratings.by_user.values
         self._mu = float(values.mean(dtype=np.float64))
         self._sigma = float(values.std(dtype=np.float64)) or 1.0
-        self._blocks = blocks = lay_out(ratings, options.n_factors, options.seed, workers)
-        blocks.values[:] = (blocks.values - np.float32(self._mu)) / np.float32(self._sigma)
+        self._ratings = ratings
+        self._blocks, self._places = self._laid_out(ratings)
+        blocks = self._blocks
         self._user_counts = ratings.by_user.counts[blocks.users.order]
         self._item_counts = ratings.by_item.counts[blocks.items.order]
         self._bu = np.zeros(len(self._user_counts), np.float32)
@@ -97,6 +99,8 @@ class Svd(Explicit):
     def epoch(self, number: int) -> float:
         """Visit every rating once; the loss takes each error just before its step."""
         blocks = self._blocks
+        if self._places is not None:
+            blocks.values[:] = self._scaled(self._ratings.by_user.values[self._places])
         arguments = (
             *(blocks.user_rows, blocks.item_rows, blocks.values),
             *(self._bu, self._bi, self._P, self._Q),
@@ -123,6 +127,22 @@ class Svd(Explicit):
             root * self._P[users, : self.options.n_factors],
             root * self._Q[items, : self.options.n_factors],
         )
+
+    def _laid_out(self, ratings: Ratings) -> tuple[Blocks, NDArray[np.int32] | None]:
+        """The ratings as they are visited; and their places by user, if time terms change them."""
+        options, workers = self.options, self._workers
+        if not options.temporal:
+            blocks = lay_out(ratings, options.n_factors, options.seed, workers)
+            blocks.values[:] = self._scaled(blocks.values)
+            return blocks, None
+        numbered = Ratings(ratings.by_user.numbered(), ratings.by_item)
+        blocks = lay_out(numbered, options.n_factors, options.seed, workers)
+        places = blocks.values.view(np.int32)
+        return replace(blocks, values=self._scaled(ratings.by_user.values[places])), places
+
+    def _scaled(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        scaled: NDArray[np.float32] = (values - np.float32(self._mu)) / np.float32(self._sigma)
+        return scaled
 
     def _paces(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         options = self.options
