@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import duckdb
 
 import duckmf
+from duckmf.errors import CommandError, DuckMFError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         options.run(options)
-    except (duckdb.Error, OSError) as error:
+    except (duckdb.Error, DuckMFError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
@@ -37,7 +40,23 @@ def parser() -> argparse.ArgumentParser:
     )
     install.add_argument("database", metavar="FILE", help="a DuckDB database; made if missing")
     install.set_defaults(run=_install)
+    _add_serve(commands)
     return top
+
+
+def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    serve = commands.add_parser(
+        "serve", help="let DuckDB shells without Python train, over DuckDB's Quack protocol"
+    )
+    serve.add_argument("database", metavar="FILE", help="a DuckDB database; made if missing")
+    serve.add_argument("--host", default="localhost", help="where to listen (this machine only)")
+    serve.add_argument("--port", type=int, default=9494, help="(9494)")
+    token = serve.add_mutually_exclusive_group()
+    token.add_argument(
+        "--token", nargs="?", const="", help="ask for the token, or read it from standard input"
+    )
+    token.add_argument("--token-file", type=Path, metavar="FILE", help="read the token from a file")
+    serve.set_defaults(run=_serve)
 
 
 def _demo(options: argparse.Namespace) -> None:
@@ -51,6 +70,33 @@ def _install(options: argparse.Namespace) -> None:
     duckmf.install(con)
     con.close()
     print(f"{options.database} has the mf_ functions now, for every DuckDB client.")
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from duckmf import serve
+
+    serve.run(options.database, options.host, options.port, _token(options))
+
+
+def _token(options: argparse.Namespace) -> str | None:
+    """The token that the user gives, never in the command itself; None asks for a new one."""
+    if options.token is None and options.token_file is None:
+        return None
+    if options.token:
+        raise CommandError(
+            "duckmf serve: every user of this machine can read a token in the command. Leave it "
+            "out: --token asks for it; or use --token-file."
+        )
+    token: str
+    if options.token_file is not None:
+        token = options.token_file.read_text(encoding="utf-8").strip()
+    elif sys.stdin.isatty():
+        token = getpass.getpass("Token: ")
+    else:
+        token = sys.stdin.readline().strip()
+    if not token:
+        raise CommandError("duckmf serve: the token is empty. Give one, or leave the option out.")
+    return token
 
 
 if __name__ == "__main__":

@@ -20,6 +20,10 @@ class TrainingError(DuckMFError):
     """A training that could not go on: it diverged, or its statement was given up."""
 
 
+class CommandError(DuckMFError):
+    """A command that cannot do what it was asked to."""
+
+
 def named(error: DuckMFError, function: str) -> DuckMFError:
     """The same error as `function` says it: what learns calls itself `mf_fit`."""
     text = str(error)

@@ -11,6 +11,7 @@ BATCH = "batch"  # the file whose macros take the place of plain ones, and call 
 # the files whose macros call Python functions
 NEED_PYTHON = frozenset({BATCH, "fit", "learn", "project"})
 CALL_OTHERS = frozenset({"compare", "fit"})  # the files whose macros call those of other files
+CLIENT = "remote"  # the file for clients of `duckmf serve`; its macros call DuckDB's Quack
 
 
 def folder() -> Path:
@@ -24,6 +25,18 @@ def folder() -> Path:
 def pure() -> str:
     """The macros that need no Python, as they stand in the files."""
     return _text(path for path in files() if path.stem not in NEED_PYTHON)
+
+
+@cache
+def served() -> str:
+    """The macros for all sessions of one process that has the Python functions."""
+    return _text(path for path in files() if path.stem != BATCH)
+
+
+def training_macros() -> list[str]:
+    """The names of those in `served` that only such a process can use."""
+    text = _text(path for path in files() if path.stem in NEED_PYTHON - {BATCH})
+    return re.findall(r"^create or replace macro (\w+)\(", text, re.MULTILINE)
 
 
 @cache
@@ -45,8 +58,9 @@ def _under_other_names(plain: str, batch: str) -> str:
 
 
 def files() -> list[Path]:
-    """All of them; those that call macros of others come last, since DuckDB binds at once."""
-    return sorted(folder().glob("*.sql"), key=lambda path: (path.stem in CALL_OTHERS, path.stem))
+    """All but the client's; those that call macros of others come last: DuckDB binds at once."""
+    found = (path for path in folder().glob("*.sql") if path.stem != CLIENT)
+    return sorted(found, key=lambda path: (path.stem in CALL_OTHERS, path.stem))
 
 
 def _text(paths: Iterable[Path]) -> str:

@@ -36,6 +36,7 @@ ALLOWED = {
     "projection": {"numpy"},
     "plugin": {"duckdb"},
     "demo": {"duckdb"},
+    "serve": {"duckdb"},
     "cli": {"duckdb"},
     "__init__": set(),
     "algorithms": {"numpy"},
