@@ -15,29 +15,32 @@
 --
 -- Options. NULL, or leaving one out, is the default; - marks what an algorithm does not use, and refuses.
 --
--- algorithm                als     svd     bias    popularity  implicit_als  bpr
--- n_factors                32      32      -       -           64            32
--- epochs                   15      20      10      -           15            100
--- regularization           1.0     1.0     5.0     5.0         0.5           0.02
--- regularization_scaling   0.5     0.5     -       -           0.5           -
--- learning_rate            -       0.15    -       -           -             0.1
--- learning_rate_decay      -       1.0     -       -           -             1.0
--- nonnegative              false   -       -       -           -             -
--- alpha                    -       -       -       -           1.0           -
--- unobserved_weight        -       -       -       -           0.4           -
--- negative_sampling        -       -       -       -           -             uniform
--- popularity_exponent      -       -       -       -           -             0.0
--- temporal                 []      []      []      -           -             -
--- time_bins                30      30      30      -           -             -
--- temporal_regularization  20.0    20.0    20.0    -           -             -
--- drift_exponent           0.4     0.4     0.4     -           -             -
--- duplicates               mean    mean    mean    mean        sum           sum
--- tolerance                0.0001  0.0001  0.0001  0.0001      0.0001        0.0001
--- keep_seen                true    true    true    true        true          true
--- seed                     42      42      42      42          42            42
+-- algorithm                als     svd     svdpp   bias    popularity  implicit_als  bpr
+-- n_factors                32      32      32      -       -           64            32
+-- epochs                   15      20      20      10      -           15            100
+-- regularization           1.0     1.0     1.0     5.0     5.0         0.5           0.02
+-- regularization_scaling   0.5     0.5     0.5     -       -           0.5           -
+-- learning_rate            -       0.15    0.015   -       -           -             0.1
+-- learning_rate_decay      -       1.0     1.0     -       -           -             1.0
+-- nonnegative              false   -       -       -       -           -             -
+-- alpha                    -       -       -       -       -           1.0           -
+-- unobserved_weight        -       -       -       -       -           0.4           -
+-- negative_sampling        -       -       -       -       -           -             uniform
+-- popularity_exponent      -       -       -       -       -           -             0.0
+-- temporal                 []      []      []      []      -           -             -
+-- time_bins                30      30      30      30      -           -             -
+-- temporal_regularization  20.0    20.0    20.0    20.0    -           -             -
+-- drift_exponent           0.4     0.4     0.4     0.4     -           -             -
+-- duplicates               mean    mean    mean    mean    mean        sum           sum
+-- tolerance                0.0001  0.0001  0.0001  0.0001  0.0001      0.0001        0.0001
+-- keep_seen                true    true    true    true    true        true          true
+-- seed                     42      42      42      42      42          42            42
 --
 -- algorithm                'als' (default with a rating): r = mu + b_u + b_i + <p_u, q_i>, alternating exact least squares
 --                          'svd': the same model by stochastic gradient descent
+--                          'svdpp': r = mu + b_u + b_i + <p_u + n^-1/2 sum_j y_j, q_i>, the sum over the n
+--                          items j that the user rated, whatever the ratings (Koren 2008); the sum is inside
+--                          the factors of the user row, the y_j are the implicit_factors of the item rows
 --                          'bias': mu + b_u + b_i
 --                          'popularity': items by their number of ratings, the same list for everybody
 --                          'implicit_als' (default without): items ranked by <p_u, q_i>, learnt from strengths
@@ -46,11 +49,13 @@
 --                          strength above 0, no matter how strong, and another item (Rendle et al. 2009)
 -- n_factors                length of p_u and q_i, 1 to 1024
 -- epochs                   passes over the ratings
--- regularization           lambda of the L2 penalty; user_regularization, item_regularization and
---                          bias_regularization default to it
+-- regularization           lambda of the L2 penalty; user_regularization, item_regularization,
+--                          bias_regularization and, for the y_j of svdpp, implicit_regularization
+--                          default to it
 -- regularization_scaling   nu in the penalty lambda * n^nu of a row with n ratings; implicit_als: in
 --                          lambda * (n + unobserved_weight * all)^nu, all being the number of items or users
--- learning_rate            step size, for ratings of standard deviation 1; bpr: of a triple, which also pays lambda
+-- learning_rate            step size, for ratings of standard deviation 1; svdpp: of a row of 2,500 ratings, rows
+--                          of fewer take larger steps; bpr: of a triple, which also pays lambda
 -- learning_rate_decay      the share of it that is gone by the last epoch
 -- nonnegative              factors >= 0
 -- alpha                    a pair of strength r > 0 has preference 1 with confidence 1 + alpha * r
@@ -95,7 +100,7 @@ create or replace macro mf_fit(
     source, user_id, item_id, rating := NULL, ts := NULL,
     algorithm := NULL, n_factors := NULL, epochs := NULL,
     regularization := NULL, user_regularization := NULL, item_regularization := NULL,
-    bias_regularization := NULL, regularization_scaling := NULL,
+    bias_regularization := NULL, implicit_regularization := NULL, regularization_scaling := NULL,
     learning_rate := NULL, learning_rate_decay := NULL, nonnegative := NULL,
     alpha := NULL, unobserved_weight := NULL, solver := NULL,
     negative_sampling := NULL, popularity_exponent := NULL,
@@ -114,6 +119,7 @@ from mf__learn(
             'user_regularization', user_regularization,
             'item_regularization', item_regularization,
             'bias_regularization', bias_regularization,
+            'implicit_regularization', implicit_regularization,
             'regularization_scaling', regularization_scaling,
             'learning_rate', learning_rate,
             'learning_rate_decay', learning_rate_decay,

@@ -84,7 +84,7 @@ def test_a_model_without_variance_predicts_the_rating(name):
     users = np.repeat(np.arange(4, dtype=np.int32), 3)
     triples = Triples(users, np.tile(np.arange(3, dtype=np.int32), 4), np.full(12, 2.5, np.float32))
     ratings = canonical(triples, 4, 3, "mean", Workers(1))[0]
-    factors, _ = trained(name, ratings)
+    factors, _ = trained(name, ratings, epochs=10)
     assert factors.predict(users, triples.items) == pytest.approx(2.5, abs=1e-3)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import model_of
 
-ALGORITHMS = ["als", "svd", "bias", "popularity"]
+ALGORITHMS = ["als", "svd", "svdpp", "bias", "popularity"]
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -69,7 +69,7 @@ def test_the_training_loss_is_that_of_the_stored_model(small):
         assert loss == pytest.approx(rmse, rel=1e-4), algorithm
 
 
-@pytest.mark.parametrize("algorithm", ["als", "svd"])
+@pytest.mark.parametrize("algorithm", ["als", "svd", "svdpp"])
 def test_same_bits_whatever_the_row_order_and_the_threads(small, algorithm):
     small.execute("create table shuffled as from ratings order by hash(rating, user_id, item_id)")
     models = [

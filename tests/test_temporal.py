@@ -12,7 +12,7 @@ from duckmf.temporal import DAY, Span, day_numbers
 from duckmf.threads import Workers
 from tests.naive_temporal import NaiveTimeTerms
 
-NAMES = ["als", "svd", "bias"]
+NAMES = ["als", "svd", "svdpp", "bias"]
 N_USERS, N_ITEMS = 25, 15
 
 

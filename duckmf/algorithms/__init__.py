@@ -50,6 +50,7 @@ class Algorithm(Protocol):
 _CLASSES = {
     "als": "Als",
     "svd": "Svd",
+    "svdpp": "Svdpp",
     "bias": "Bias",
     "popularity": "Popularity",
     "implicit_als": "ImplicitAls",

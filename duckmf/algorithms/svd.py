@@ -158,8 +158,8 @@ class Svd(Explicit):
         )
         nu = options.regularization_scaling
         return (
-            pace(self._P, self._user_counts, lr, (reg_u, reg_b), nu),
-            pace(self._Q, self._item_counts, lr, (reg_i, reg_b), nu),
+            _with_squares(pace(self._user_counts, lr, (reg_u, reg_b), nu), self._P),
+            _with_squares(pace(self._item_counts, lr, (reg_i, reg_b), nu), self._Q),
         )
 
 
@@ -186,17 +186,17 @@ def vector_rows(n_rows: int, n_factors: int) -> NDArray[np.float32]:
 
 
 def pace(
-    factors: NDArray[np.float32],
-    counts: NDArray[np.int64],
-    lr: float,
-    lambdas: tuple[float, float],
-    nu: float,
+    counts: NDArray[np.int64], lr: float, lambdas: tuple[float, ...], nu: float
 ) -> NDArray[np.float32]:
-    """(lr, lr reg, lr reg_b, |p|^2) of each row; a penalty shrinks to zero, but not beyond."""
-    rows = np.empty((len(counts), 4), np.float32)
+    """lr and, for each lambda, lr reg of each row; a penalty shrinks to zero, but not beyond."""
+    rows = np.empty((len(counts), 1 + len(lambdas)), np.float32)
     rows[:, 0] = lr / np.sqrt(1 + counts / OFTEN)
     weights = np.maximum(counts, 1) ** (nu - 1.0)
     for column, penalty in enumerate(lambdas, start=1):
         rows[:, column] = np.minimum(rows[:, 0] * penalty * weights, 1)
-    rows[:, 3] = np.einsum("rf,rf->r", factors, factors)
     return rows
+
+
+def _with_squares(rows: NDArray[np.float32], factors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The paces with |p|^2 of each row as the last column."""
+    return np.column_stack((rows, np.einsum("rf,rf->r", factors, factors)))

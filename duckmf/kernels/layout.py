@@ -68,3 +68,18 @@ def shuffle_cells(bounds, users, items, dealt, begin, end, seed):
             users[n], users[m] = users[m], users[n]
             items[n], items[m] = items[m], items[n]
             dealt[n], dealt[m] = dealt[m], dealt[n]
+
+
+@kernel
+def shuffle_rows(indptr, turns, begin, end, seed):
+    """Shuffle the entries of each of the rows begin to end - 1 of `turns` (n,) int32.
+
+    Row u holds the entries indptr[u] to indptr[u + 1] - 1. Chance is that of `shuffle_cells`.
+    """
+    for row in range(begin, end):
+        state = (seed + 2654435769 * (row + 1)) & 0xFFFFFFFF
+        first = indptr[row]
+        for n in range(indptr[row + 1] - 1, first, -1):
+            state = (1664525 * state + 1013904223) & 0xFFFFFFFF
+            m = first + ((state * (n - first + 1)) >> 32)
+            turns[n], turns[m] = turns[m], turns[n]
