@@ -6,6 +6,7 @@ never loads NumPy, Arrow or numba.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
@@ -63,18 +64,23 @@ class Udfs:
 
     def __init__(self) -> None:
         self.calls: Calls | None = None
+        self._first = threading.Lock()  # two threads may make the first call at once
         self.functions = {name: self._function(name) for name in SIGNATURES}
 
     def _function(self, name: str) -> Callable[..., Any]:
         def call(*columns: Any) -> Any:
-            if self.calls is None:
-                from duckmf.calls import Calls
-
-                self.calls = Calls()
-            return getattr(self.calls, name.removeprefix("mf__"))(*columns)
+            return getattr(self._made(), name.removeprefix("mf__"))(*columns)
 
         # DuckDB counts the parameters of the function against its SQL types
         n = len(SIGNATURES[name][0])
         parameters = [Parameter(f"column_{i}", Parameter.POSITIONAL_ONLY) for i in range(n)]
         call.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
         return call
+
+    def _made(self) -> Calls:
+        with self._first:
+            if self.calls is None:
+                from duckmf.calls import Calls
+
+                self.calls = Calls()
+            return self.calls

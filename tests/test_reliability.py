@@ -122,6 +122,27 @@ def test_two_connections_train_at_once(tmp_path):
     con.close()
 
 
+def test_the_first_two_trainings_of_a_process_start_at_once():
+    script = f"""
+        import threading, duckmf
+        con = duckmf.connect()
+        con.execute("create table ratings as from '{MOVIELENS / "ratings.parquet"}'")
+        start = threading.Barrier(2)
+        def train(cursor, name):
+            duckmf.load(cursor)
+            start.wait()
+            cursor.execute(f"create table {{name}} as from mf_fit(ratings, user_id, movie_id, rating, epochs := 1)")
+        threads = [threading.Thread(target=train, args=(con.cursor(), name)) for name in "ab"]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        print(con.execute("select (select count(*) from a), (select count(*) from b)").fetchall())
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("[(10336, 10336)]\n", "")
+
+
 def test_a_run_whose_statement_is_gone_is_given_up(movielens, runs_of, monkeypatch):
     from duckmf import runs
 
