@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +42,11 @@ def parser() -> argparse.ArgumentParser:
     install.add_argument("database", metavar="FILE", help="a DuckDB database; made if missing")
     install.set_defaults(run=_install)
     _add_serve(commands)
+    package = commands.add_parser(
+        "dbt-package", help="copy the dbt package of macros, tests and documentation to a folder"
+    )
+    package.add_argument("folder", metavar="FOLDER", help="where `local:` in packages.yml points")
+    package.set_defaults(run=_dbt_package)
     return top
 
 
@@ -97,6 +103,16 @@ def _token(options: argparse.Namespace) -> str | None:
     if not token:
         raise CommandError("duckmf serve: the token is empty. Give one, or leave the option out.")
     return token
+
+
+def _dbt_package(options: argparse.Namespace) -> None:
+    folder = Path(options.folder)
+    if folder.exists() and not (folder / "macros" / "functions.sql").exists():
+        raise FileExistsError(f"duckmf dbt-package: {folder} holds something else; name a folder.")
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(Path(duckmf.__file__).parent / "dbt" / "package", folder)
+    print(f"The dbt package is in {folder}. Name it in packages.yml and run `dbt deps`:")
+    print(f"packages:\n  - local: {folder}")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,12 @@ def load(con: duckdb.DuckDBPyConnection) -> None:
     temp macros. Nothing is written to the database, which may be read-only. Loading again is
     harmless. Another connection or cursor of the instance needs a `load` of its own.
     """
+    add_functions(con)
+    add_macros(con)
+
+
+def add_functions(con: duckdb.DuckDBPyConnection) -> None:
+    """Give a connection's database instance the Python functions, unless it has them."""
     known = con.execute("select distinct function_name from duckdb_functions()").fetchall()
     if ("mf__begin",) not in known:
         udfs = Udfs()
@@ -46,6 +52,10 @@ def load(con: duckdb.DuckDBPyConnection) -> None:
             )
     _loaded.add(con)
     interrupts.listen()
+
+
+def add_macros(con: duckdb.DuckDBPyConnection) -> None:
+    """Give a connection the macros, as temp macros; its instance has the Python functions."""
     con.execute(sqlfiles.temporary())
 
 

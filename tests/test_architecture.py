@@ -35,6 +35,7 @@ ALLOWED = {
     "content": {"numpy", "pyarrow"},
     "projection": {"numpy"},
     "plugin": {"duckdb"},
+    "dbt": {"dbt", "duckdb"},
     "demo": {"duckdb"},
     "serve": {"duckdb"},
     "cli": {"duckdb"},

@@ -1,0 +1,3 @@
+{{ config(materialized='view') }}
+
+select * from {{ ref('split_ratings') }} where split = 'train'
