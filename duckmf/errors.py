@@ -30,3 +30,7 @@ def named(error: DuckMFError, function: str) -> DuckMFError:
     return (
         type(error)(function + text.removeprefix("mf_fit")) if text.startswith("mf_fit:") else error
     )
+
+
+class BigQueryError(DuckMFError):
+    """A statement of BigQuery ML that is not written right, or that duckmf cannot honour."""

@@ -48,6 +48,12 @@ class Options:
         None, "epochs without an improvement before training stops", low=1, high=10_000
     )
     tolerance: float = option(1e-4, "the smallest improvement of the loss that counts", low=0.0)
+    relative_tolerance: float = option(
+        0.0,
+        "the same as a share of the loss; an improvement has to be larger than both",
+        low=0.0,
+        high=0.99,
+    )
 
     @classmethod
     def parse(cls, given: dict[str, Any], algorithm: str) -> Self:

@@ -36,7 +36,7 @@ class Training:
         self._workers = workers
         self._best_factors: Factors | None = None
         options = algorithm.options
-        self._tolerance = options.tolerance
+        self._tolerance, self._share = options.tolerance, options.relative_tolerance
         self._patience = options.patience or (DEFAULT_PATIENCE if held_out else None)
         self._lowest = math.inf  # the last loss that counted as an improvement
         self._stale = 0  # epochs since then
@@ -82,7 +82,7 @@ class Training:
             self.best = epoch
             self._best_factors = self.algorithm.factors().copy()
         loss = epoch.train_loss if epoch.validation_loss is None else epoch.validation_loss
-        if loss < self._lowest - self._tolerance:
+        if loss < min(self._lowest - self._tolerance, self._lowest * (1 - self._share)):
             self._lowest, self._stale = loss, 0
         else:
             self._stale += 1

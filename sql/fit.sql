@@ -33,6 +33,7 @@
 -- drift_exponent           0.4     0.4     0.4     0.4     -           -             -
 -- duplicates               mean    mean    mean    mean    mean        sum           sum
 -- tolerance                0.0001  0.0001  0.0001  0.0001  0.0001      0.0001        0.0001
+-- relative_tolerance       0.0     0.0     0.0     0.0     0.0         0.0           0.0
 -- keep_seen                true    true    true    true    true        true          true
 -- seed                     42      42      42      42      42          42            42
 --
@@ -83,7 +84,8 @@
 -- validation_fraction      or a share of the rows, by a hash of user, item and seed
 -- patience                 stop after so many epochs without an improvement of the validation loss (3);
 --                          without held-out rows, of the training loss, and only if given
--- tolerance                the smallest improvement of the loss that counts;
+-- tolerance                the smallest improvement of the loss that counts; relative_tolerance: the
+--                          same as a share of the loss, an improvement has to be larger than both;
 --                          with held-out rows the best epoch is kept. The loss is the RMSE; implicit_als: in
 --                          training the objective, 1 where all scores are 0, else 1 - NDCG@10; bpr: in
 --                          training the mean of -ln sigma(s_ui - s_uj), else 1 - AUC, over items drawn evenly
@@ -106,6 +108,7 @@ create or replace macro mf_fit(
     negative_sampling := NULL, popularity_exponent := NULL,
     temporal := NULL, time_bins := NULL, temporal_regularization := NULL, drift_exponent := NULL,
     validation := NULL, validation_fraction := NULL, patience := NULL, tolerance := NULL,
+    relative_tolerance := NULL,
     duplicates := NULL, keep_seen := NULL, seed := NULL, threads := NULL, progress := NULL
 ) as table
 from mf__learn(
@@ -136,6 +139,7 @@ from mf__learn(
             'validation_fraction', validation_fraction,
             'patience', patience,
             'tolerance', tolerance,
+            'relative_tolerance', relative_tolerance,
             'duplicates', duplicates,
             'keep_seen', keep_seen,
             'seed', seed,

@@ -162,6 +162,12 @@ def test_patience_counts_epochs_without_an_improvement_of_tolerance():
     assert run([1.0, 0.9, 0.899, 0.88, 0.88, 0.88], patience=2, tolerance=0.01) == 6
 
 
+def test_relative_tolerance_is_a_share_of_the_loss():
+    assert run([1.0, 0.9, 0.85, 0.8], patience=1, tolerance=0, relative_tolerance=0.1) == 2
+    assert run([1.0, 0.9, 0.85, 0.8], patience=1, tolerance=0, relative_tolerance=0.09) == 3
+    assert run([1.0, 0.5, 0.4], patience=1, tolerance=0.11, relative_tolerance=0.01) == 3
+
+
 def test_a_loss_that_is_no_number_is_an_error_with_the_epoch():
     with pytest.raises(
         TrainingError, match="mf_fit: the training loss is nan after epoch 2; raise"

@@ -40,6 +40,7 @@ ALLOWED = {
     "serve": {"duckdb"},
     "cli": {"duckdb"},
     "__init__": set(),
+    "bigquery": {"duckdb", "sqlglot"},
     "algorithms": {"numpy"},
     "blocks": {"numpy"},
     "kernels": {"numpy", "numba", "llvmlite"},  # llvmlite comes with numba

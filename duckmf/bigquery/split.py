@@ -1,0 +1,110 @@
+"""DATA_SPLIT_...: which rows of the query are held out.
+
+'NO_SPLIT'    none (BigQuery's default for matrix factorization)
+'RANDOM'      DATA_SPLIT_EVAL_FRACTION of the pairs, by a hash of user and item: the same ones for
+              the same data; without a fraction as 'AUTO_SPLIT'
+'AUTO_SPLIT'  by the number of rows: none below 500, a fifth up to 50,000, else 10,000
+'SEQ'         the last DATA_SPLIT_EVAL_FRACTION (0.2) in the order of DATA_SPLIT_COL: the rows from
+              a certain value on, and those without a value
+'CUSTOM'      where the BOOLEAN DATA_SPLIT_COL is true or NULL
+
+They decide when training stops, and ML.EVALUATE(MODEL m) is about them. Random shares are
+approximate, as in BigQuery.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from duckmf.bigquery.names import identifier
+from duckmf.bigquery.reader import Constant
+from duckmf.errors import BigQueryError
+
+METHODS = ("AUTO_SPLIT", "RANDOM", "CUSTOM", "SEQ", "NO_SPLIT")
+FEW, MANY = 500, 50_000  # rows
+SHARE, PART = 0.2, 10_000  # held out: a share, or of many rows so many
+
+
+@dataclass(frozen=True)
+class Split:
+    """How rows are held out of training."""
+
+    method: str = "NO_SPLIT"
+    fraction: float = 0.0  # 0 for 'AUTO_SPLIT', and for 'RANDOM' as 'AUTO_SPLIT'
+    column: str = ""
+
+    @property
+    def by_count(self) -> bool:
+        """Whether the share depends on the number of rows."""
+        return self.method in ("AUTO_SPLIT", "RANDOM") and not self.fraction
+
+    def of(self, n: int) -> Split:
+        """The same for a query of n rows."""
+        if not self.by_count:
+            return self
+        if n < FEW:
+            return Split()
+        return Split("RANDOM", SHARE if n <= MANY else PART / n)
+
+    def held_out(self, user: str, item: str, rows: str) -> str | None:
+        """SQL for whether a row of the relation `rows` is held out; None where none is."""
+        if self.method == "NO_SPLIT":
+            return None
+        if self.method == "RANDOM":
+            pair = f"hash(hash({identifier(user)}, {identifier(item)}))"
+            return f"{pair} < {self.fraction!r} * 2 ^ 64"
+        column = identifier(self.column)
+        if self.method == "CUSTOM":
+            refusal = f"CREATE MODEL: DATA_SPLIT_COL {self.column} is no BOOLEAN but "
+            text = "'" + refusal.replace("'", "''") + "'"
+            return (
+                f"CASE WHEN typeof({column}) <> 'BOOLEAN' THEN error({text} || typeof({column}) "
+                f"|| '; give a column that is TRUE for the rows to hold out.') "
+                f"ELSE coalesce({column}::VARCHAR::BOOLEAN, true) END"
+            )
+        return f"""{column} IS NULL OR {column} >= (
+    SELECT min(q.v)
+    FROM (
+        SELECT {column} AS v, row_number() OVER (ORDER BY {column} NULLS LAST) AS place FROM {rows}
+    ) q
+    WHERE q.place > (SELECT count(*) FROM {rows}) * {1 - self.fraction!r}
+)"""
+
+
+def split_of(options: dict[str, Constant]) -> Split:
+    """Read the options of the split.
+
+    Raises:
+        BigQueryError: a value is wrong, missing or not used by the method.
+    """
+    method = str(options.get("DATA_SPLIT_METHOD") or "NO_SPLIT").upper()
+    if method not in METHODS:
+        names = ", ".join(f"'{name}'" for name in METHODS)
+        raise _error(f"DATA_SPLIT_METHOD is {options['DATA_SPLIT_METHOD']!r}; give one of {names}.")
+    return Split(method, _fraction(method, options), _column(method, options))
+
+
+def _fraction(method: str, options: dict[str, Constant]) -> float:
+    fraction = options.get("DATA_SPLIT_EVAL_FRACTION")
+    if fraction is None:
+        return SHARE if method == "SEQ" else 0.0
+    if method not in ("RANDOM", "SEQ"):
+        raise _error(f"DATA_SPLIT_EVAL_FRACTION is not used by '{method}'; leave it out.")
+    if not (isinstance(fraction, int | float) and 0 < fraction < 1):
+        raise _error(f"DATA_SPLIT_EVAL_FRACTION is {fraction!r}; give a number between 0 and 1.")
+    return float(fraction)
+
+
+def _column(method: str, options: dict[str, Constant]) -> str:
+    column = options.get("DATA_SPLIT_COL")
+    if method not in ("CUSTOM", "SEQ"):
+        if column is not None:
+            raise _error(f"DATA_SPLIT_COL is not used by '{method}'; leave it out.")
+        return ""
+    if column is None:
+        raise _error(f"'{method}' needs DATA_SPLIT_COL; give the name of a column of the query.")
+    return str(column)
+
+
+def _error(what: str) -> BigQueryError:
+    return BigQueryError(f"CREATE MODEL: {what}")
