@@ -26,6 +26,7 @@ from duckmf.arrow import (
     vectors,
 )
 from duckmf.content import TERMS, projected
+from duckmf.cross_validation import CrossValidation
 from duckmf.errors import DuckMFError, named
 from duckmf.fit import Fit
 from duckmf.rankings import Rankings
@@ -65,7 +66,10 @@ PROJECTED = pa.struct({"rows": pa.list_(TERMS), "error": pa.string()})
 PICK = pa.struct({"code": pa.int32(), "score": pa.float32()})
 
 # what a statement begins, by the name of its macro
-BEGIN: dict[str, Callable[[dict[str, Any]], Run]] = {"mf_fit": Fit}
+BEGIN: dict[str, Callable[[dict[str, Any]], Run]] = {
+    "mf_fit": Fit,
+    "mf_cross_validate": CrossValidation,
+}
 
 
 class Calls:

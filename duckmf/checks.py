@@ -77,3 +77,15 @@ def check_feedback(counts: dict[str, Any], name: str, feedback: str, has_rating:
             f"mf_fit: rating is negative in {counts['negative_ratings']:,} of "
             f"{counts['n_rows']:,} rows; algorithm '{name}' takes strengths of at least 0."
         )
+
+
+def check_count(name: str, value: Any, low: int, high: int) -> int:
+    """A whole number among the other arguments of a function.
+
+    Raises:
+        OptionError: it is none, or out of range.
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not low <= value <= high or value != int(value):
+        raise OptionError(f"mf_fit: {name} is {value!r}; give a whole number from {low} to {high}.")
+    return int(value)

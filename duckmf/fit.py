@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from duckmf import algorithms, temporal_rows
+from duckmf import temporal_rows
 from duckmf.arrow import cells_of
-from duckmf.checks import check_feedback, check_request
 from duckmf.gathering import Parts, divide, parts_of
 from duckmf.model import Factors
 from duckmf.options import Options
 from duckmf.progress import Progress
 from duckmf.ratings import Rows
+from duckmf.recipe import Recipe
 from duckmf.run import Run
 from duckmf.training import Epoch, Training
 
@@ -36,15 +36,10 @@ class Fit(Run):
         Raises:
             DuckMFError: an option or a count of the source is not as it should be.
         """
-        counts = request["counts"]
-        has_rating = counts["has_rating"]
-        self.name = request["algorithm"] or ("als" if has_rating else "implicit_als")
-        self._algorithm = algorithms.find(self.name)
-        self.options = self._algorithm.Options.parse(request["options"], self.name)
-        check_request(self.options, self.name, counts["has_validation"], counts["has_ts"])
-        super().__init__(request, self.options.threads)
-        check_feedback(counts, self.name, self._algorithm.feedback, has_rating)
-        self._progress = Progress(self.name, request["progress"])
+        self.recipe = Recipe.parse(request["algorithm"], request["options"], request["counts"])
+        super().__init__(request, self.recipe.options.threads)
+        self.recipe.check(self.gathering)
+        self._progress = Progress(self.recipe.name, request["progress"])
         self.training: Training | None = None
 
     @property
@@ -58,13 +53,11 @@ class Fit(Run):
         Raises:
             DataError: the ratings cannot be trained on.
         """
-        rows = divide(self.gathering.complete(n_rows, n_items), self.options)
-        shape = n_users, n_items
-        self.parts: Parts = parts_of(*rows, shape, self.options.duplicates, self.workers)
+        options = self.recipe.options
+        rows = divide(self.gathering.complete(n_rows, n_items), options)
+        self.parts: Parts = parts_of(*rows, (n_users, n_items), options.duplicates, self.workers)
         del rows
-        ratings = self.parts.ratings
-        algorithm = algorithms.make(self._algorithm, ratings, self.options, self.workers)
-        self.training = Training(algorithm, self.parts.held_out, self.workers)
+        self.training = self.recipe.training(self.parts, self.workers)
         self._read_seconds = time.perf_counter() - self.began
 
     def epoch(self) -> Epoch:
@@ -87,7 +80,7 @@ class Fit(Run):
     def user_rows(self, codes: NDArray[np.int32]) -> tuple[Any, ...]:
         """The columns of users, from counts to time terms; None for what is not."""
         factors, by_user = self._factors, self.parts.ratings.by_user
-        seen = cells_of(by_user, codes) if self.options.keep_seen else (None, None)
+        seen = cells_of(by_user, codes) if self.recipe.options.keep_seen else (None, None)
         rows = _rows_of(codes, by_user, factors.user_bias, factors.P)
         return (*rows, *seen, temporal_rows.of_users(factors.temporal, codes))
 
@@ -112,8 +105,8 @@ class Fit(Run):
         values = ratings.by_user.values
         return {
             "format": FORMAT,
-            "algorithm": self.name,
-            "feedback": self._algorithm.feedback,
+            "algorithm": self.recipe.name,
+            "feedback": self.recipe.algorithm.feedback,
             "options": _as_used(training.algorithm.options, self.threads),
             "rating_min": float(values.min()),
             "rating_max": float(values.max()),
@@ -127,7 +120,7 @@ class Fit(Run):
             "held_out": 0 if held_out is None else len(held_out.indices),
             "epochs": len(training.log),
             "best_epoch": best.number if best else None,
-            "loss": self._algorithm.loss,
+            "loss": self.recipe.algorithm.loss,
             "train_loss": best.train_loss if best else None,
             "validation_loss": best.validation_loss if best else None,
             "seconds": time.perf_counter() - self.began,

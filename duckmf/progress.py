@@ -16,8 +16,8 @@ DELAY_SECONDS = 2.0
 class Progress:
     """Shows epochs as they pass; nothing at all for a short training or an unwatched one."""
 
-    def __init__(self, title: str, wanted: bool | None) -> None:
-        self._title = title
+    def __init__(self, title: str, wanted: bool | None, function: str = "mf_fit") -> None:
+        self._title = f"{function} {title}"
         self._wanted = wanted is not False and os.environ.get("DUCKMF_PROGRESS") != "0"
         self._wanted = self._wanted and (sys.stderr.isatty() or _in_notebook())
         self._began = time.monotonic()
@@ -25,15 +25,20 @@ class Progress:
 
     def show(self, epoch: Epoch, epochs: int) -> None:
         """Move the bar to an epoch and write its losses behind it."""
-        if not self._wanted or time.monotonic() - self._began < DELAY_SECONDS:
-            return
-        if self._bar is None:
-            self._bar = _new_bar(f"mf_fit {self._title}", epochs, epoch.number - 1)
         losses = {"loss": f"{epoch.train_loss:.4f}"}
         if epoch.validation_loss is not None:
             losses["validation"] = f"{epoch.validation_loss:.4f}"
-        self._bar.set_postfix(losses, refresh=False)
-        self._bar.update(1)
+        self.move(epoch.number, epochs, losses)
+
+    def move(self, done: int, epochs: int, notes: dict[str, str]) -> None:
+        """Move the bar to so many of all epochs, and write something behind it."""
+        if not self._wanted or time.monotonic() - self._began < DELAY_SECONDS:
+            return
+        if self._bar is None:
+            self._bar = _new_bar(self._title, epochs, max(done - 1, 0))
+        self._bar.total = epochs
+        self._bar.set_postfix(notes, refresh=False)
+        self._bar.update(done - self._bar.n)
 
     def close(self) -> None:
         """Leave the bar as it stands; a second call does nothing."""

@@ -69,7 +69,7 @@ class Triples:
     relevant: NDArray[np.bool_] | None = None  # where lists are judged
     folds: NDArray[np.int32] | None = None
 
-    def select(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Triples:
+    def select(self, chosen: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Triples:
         """The chosen rows alone, without `held_out` and `folds`."""
         times = None if self.times is None else self.times[chosen]
         relevant = None if self.relevant is None else self.relevant[chosen]

@@ -28,8 +28,16 @@ class Epoch:
 class Training:
     """Runs an algorithm epoch by epoch and decides when it is done."""
 
-    def __init__(self, algorithm: Algorithm, held_out: Rows | None, workers: Workers) -> None:
+    def __init__(
+        self,
+        algorithm: Algorithm,
+        held_out: Rows | None,
+        workers: Workers,
+        most: int | None = None,
+    ) -> None:
+        """Begin a training of `algorithm.epochs`, or of `most` of them."""
         self.algorithm = algorithm
+        self._most = algorithm.epochs if most is None else most
         self.log: list[Epoch] = []
         self.best: Epoch | None = None
         self._held_out = held_out
@@ -44,7 +52,7 @@ class Training:
     @property
     def more(self) -> bool:
         """Whether another epoch should follow."""
-        if len(self.log) >= self.algorithm.epochs:
+        if len(self.log) >= self._most:
             return False
         return self._patience is None or self._stale < self._patience
 

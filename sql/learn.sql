@@ -60,6 +60,10 @@ with recursive
                 'asked', asked,
                 'counts', to_json(c),
                 'duckdb_threads', current_setting('threads'),
+                -- whether DuckDB multiplies and adds in one rounding: lists are those of mf_recommend
+                'fused', list_dot_product(
+                    [-1.00048828125, 1.000244140625]::float[], [1, 1.000244140625]::float[]
+                ) <> 0,
                 'connection', current_connection_id(),
                 'query', current_query_id()
             )::varchar
