@@ -50,6 +50,14 @@ def naive(rows: list[tuple[int, int, float, int]], duplicates: str) -> dict[tupl
     return {cell: merge(seen) for cell, seen in gathered.items()}
 
 
+def last_times(rows: list[tuple[int, int, float, int]]) -> dict[tuple[int, int], float]:
+    """The last time of each cell."""
+    times: dict[tuple[int, int], float] = {}
+    for user, item, _, time in rows:
+        times[user, item] = max(time, times.get((user, item), time))
+    return times
+
+
 def as_cells(rows: Rows) -> dict[tuple[int, int], float]:
     numbers = zip(rows.row_numbers().tolist(), rows.indices.tolist(), strict=True)
     return dict(zip(numbers, rows.values.tolist(), strict=True))
@@ -67,6 +75,8 @@ def test_canonical_equals_the_naive_way_for_any_order_and_threads(
     assert merged == len(rows) - len(expected)
     for cell, value in expected.items():
         assert found[cell] == pytest.approx(value, rel=1e-5, abs=1e-5)
+    timed = Rows(ratings.by_user.indptr, ratings.by_user.indices, ratings.by_user.times)
+    assert as_cells(timed) == last_times(rows)
     assert {
         (user, item): value for (item, user), value in as_cells(ratings.by_item).items()
     } == found
@@ -75,9 +85,26 @@ def test_canonical_equals_the_naive_way_for_any_order_and_threads(
             assert np.all(np.diff(side.indices[begin:end]) > 0)
     shuffled = random.sample(rows, len(rows))
     again, _ = canonical(triples_of(shuffled), N_USERS, N_ITEMS, duplicates, Workers(1))
+    assert np.array_equal(again.by_user.times, ratings.by_user.times)
     for name in ("indptr", "indices", "values"):
         assert np.array_equal(getattr(again.by_user, name), getattr(ratings.by_user, name))
         assert np.array_equal(getattr(again.by_item, name), getattr(ratings.by_item, name))
+
+
+@settings(max_examples=30, deadline=None)
+@given(cells, st.sampled_from(["mean", "sum", "max"]))
+def test_times_change_no_rating(rows, duplicates):
+    timed = triples_of(rows)
+    untimed = Triples(timed.users, timed.items, timed.values)
+    with_times, without = (
+        canonical(triples, N_USERS, N_ITEMS, duplicates, Workers(1))[0]
+        for triples in (timed, untimed)
+    )
+    assert without.by_user.times is None
+    for name in ("indptr", "indices", "values"):
+        for side in ("by_user", "by_item"):
+            one, other = (getattr(getattr(r, side), name) for r in (with_times, without))
+            assert np.array_equal(one, other)
 
 
 def test_repeats_can_be_an_error():
