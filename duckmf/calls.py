@@ -7,9 +7,9 @@ A mistake of the user travels back as text in an `error` field, and the macro ra
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,7 @@ from duckmf.arrow import (
     scalar,
     vectors,
 )
+from duckmf.catalogue import heads
 from duckmf.content import TERMS, projected
 from duckmf.cross_validation import CrossValidation
 from duckmf.errors import DuckMFError, named
@@ -35,6 +36,9 @@ from duckmf.runs import Runs
 from duckmf.temporal_rows import TEMPORAL
 from duckmf.topk import Ranking
 from duckmf.training import Epoch
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 Column: TypeAlias = pa.ChunkedArray
 
@@ -62,6 +66,17 @@ MODEL = pa.struct(
         "info": pa.string(),
     }
 )
+HEAD = pa.struct(
+    {
+        "models": pa.int64(),
+        "info": pa.string(),
+        "users": pa.int64(),
+        "items": pa.int64(),
+        "ratings": pa.int64(),
+        "bytes": pa.int64(),
+        "problem": pa.string(),
+    }
+)
 PROJECTED = pa.struct({"rows": pa.list_(TERMS), "error": pa.string()})
 PICK = pa.struct({"code": pa.int32(), "score": pa.float32()})
 
@@ -75,7 +90,8 @@ BEGIN: dict[str, Callable[[dict[str, Any]], Run]] = {
 class Calls:
     """The calls of the macros, over the runs and rankings of one database instance."""
 
-    def __init__(self) -> None:
+    def __init__(self, connections: Iterable[DuckDBPyConnection]) -> None:
+        self.connections = connections
         self.runs = Runs()
         self.rankings = Rankings()
 
@@ -159,3 +175,7 @@ class Calls:
         return rows_of(PROJECTED, (lists_from(np.array([len(rows)], np.int32), rows), None))
 
     project_numbers = project_texts = project
+
+    def model_head(self, names: Column) -> pa.Array:
+        """What there is to say of relations that have the shape of a model."""
+        return pa.array(heads(self.connections, names.to_pylist()), HEAD)

@@ -18,6 +18,8 @@ STORAGE_VERSION = (
     "v1.4.0"  # what every supported DuckDB, and the current shells and tools, can read
 )
 
+INSTANCE = "mf__instance_"
+
 # DuckDB may call a function after its connection is gone: what is registered stays for good.
 _registered: list[Udfs] = []
 _loaded: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
@@ -36,20 +38,7 @@ def load(con: duckdb.DuckDBPyConnection) -> None:
 
 def add_functions(con: duckdb.DuckDBPyConnection) -> None:
     """Give a connection's database instance the Python functions, unless it has them."""
-    known = con.execute("select distinct function_name from duckdb_functions()").fetchall()
-    if ("mf__begin",) not in known:
-        udfs = Udfs()
-        _registered.append(udfs)
-        for name, (parameters, returns) in SIGNATURES.items():
-            con.create_function(
-                name,
-                udfs.functions[name],
-                parameters,  # type: ignore[arg-type]  # a list of names, which is invariant
-                returns,
-                type=PythonUDFType.ARROW,
-                null_handling=FunctionNullHandling.SPECIAL,
-                side_effects=name not in PURE,
-            )
+    _udfs_of(con).connections.add(con)
     _loaded.add(con)
     interrupts.listen()
 
@@ -57,6 +46,33 @@ def add_functions(con: duckdb.DuckDBPyConnection) -> None:
 def add_macros(con: duckdb.DuckDBPyConnection) -> None:
     """Give a connection the macros, as temp macros; its instance has the Python functions."""
     con.execute(sqlfiles.temporary())
+
+
+def _udfs_of(con: duckdb.DuckDBPyConnection) -> Udfs:
+    """The Python functions of a connection's database instance; registered now if they are not yet.
+
+    The name of one more function says which they are.
+    """
+    names = con.execute(
+        "select function_name from duckdb_functions() where starts_with(function_name, $1)",
+        [INSTANCE],
+    ).fetchall()
+    if names:
+        return _registered[int(names[0][0].removeprefix(INSTANCE))]
+    number = len(_registered)
+    _registered.append(udfs := Udfs())
+    con.create_function(f"{INSTANCE}{number}", lambda: number, [], "INTEGER")
+    for name, (parameters, returns) in SIGNATURES.items():
+        con.create_function(
+            name,
+            udfs.functions[name],
+            parameters,  # type: ignore[arg-type]  # a list of names, which is invariant
+            returns,
+            type=PythonUDFType.ARROW,
+            null_handling=FunctionNullHandling.SPECIAL,
+            side_effects=name not in PURE,
+        )
+    return udfs
 
 
 def connect(path: str | Path = ":memory:", **kwargs: Any) -> duckdb.DuckDBPyConnection:
@@ -89,6 +105,7 @@ def install(con: duckdb.DuckDBPyConnection) -> None:
 def _remove_functions() -> None:
     """DuckDB 2.0 complains at exit of Python functions on connections that are still open."""
     for con in list(_loaded):
-        for name in SIGNATURES:
+        instances = [f"{INSTANCE}{number}" for number in range(len(_registered))]
+        for name in [*SIGNATURES, *instances]:
             with contextlib.suppress(duckdb.Error):
                 con.remove_function(name)

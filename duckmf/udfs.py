@@ -10,8 +10,11 @@ import threading
 from collections.abc import Callable
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
     from duckmf.calls import Calls
 
 LOG = (
@@ -26,6 +29,10 @@ SIDE = "ratings BIGINT, bias FLOAT, factors FLOAT[]"
 ITEM = f"STRUCT({SIDE}, implicit_factors FLOAT[], temporal {TEMPORAL})"
 USER = f"STRUCT({SIDE}, seen INTEGER[], seen_ratings FLOAT[], temporal {TEMPORAL})"
 MODEL = f"STRUCT(ratings BIGINT, bias FLOAT, temporal {TEMPORAL}, info VARCHAR)"
+HEAD = (
+    "STRUCT(models BIGINT, info VARCHAR, users BIGINT, items BIGINT, ratings BIGINT, bytes BIGINT, "
+    "problem VARCHAR)"
+)
 PROJECTED = "STRUCT(rows STRUCT(bias FLOAT, factors FLOAT[])[], error VARCHAR)"
 PICKS = "STRUCT(code INTEGER, score FLOAT)[]"
 
@@ -45,6 +52,7 @@ SIGNATURES: dict[str, tuple[list[str], str]] = {
     "mf__item_rows": (["BIGINT", "INTEGER", "INTEGER"], ITEM),
     "mf__finish": (["BIGINT", "BIGINT"], MODEL),
     "mf__items": (["VARCHAR", "INTEGER[]", "INTEGER[]", "FLOAT[]", "FLOAT[][]"], "BIGINT"),
+    "mf__model_head": (["VARCHAR"], HEAD),
     "mf__project_numbers": (
         ["VARCHAR", "BIGINT[]", "FLOAT[]", "FLOAT[][]", "DOUBLE[][]", "DOUBLE[][]"],
         PROJECTED,
@@ -63,6 +71,7 @@ class Udfs:
     """The functions of one database instance, and with them its training runs."""
 
     def __init__(self) -> None:
+        self.connections: WeakSet[DuckDBPyConnection] = WeakSet()  # those with the macros
         self.calls: Calls | None = None
         self._first = threading.Lock()  # two threads may make the first call at once
         self.functions = {name: self._function(name) for name in SIGNATURES}
@@ -82,5 +91,5 @@ class Udfs:
             if self.calls is None:
                 from duckmf.calls import Calls
 
-                self.calls = Calls()
+                self.calls = Calls(self.connections)
             return self.calls

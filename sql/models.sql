@@ -1,0 +1,69 @@
+-- mf_models()
+--
+-- The models of all attached databases: every table or view with the shape of a model and one row of
+-- kind 'model'. Needs a duckmf connection (Python), since SQL alone cannot read tables that it finds.
+--
+--     FROM mf_models();
+--
+-- Returns a row for each model, by database, schema and name:
+--   database_name, schema_name, name
+--   kind                  'table' or 'view'
+--   algorithm, feedback   of mf_fit; 'explicit' models predict ratings, 'implicit' ones rank
+--   users, items          rows of the relation now
+--   ratings               training rows
+--   n_factors             NULL where the algorithm has none
+--   loss                  what the losses are, such as 'rmse'
+--   train_loss, validation_loss
+--                         of the best epoch; without held-out rows the latter is NULL
+--   trained_at            when, in UTC
+--   seconds               that it took
+--   bytes                 of its factors, and of the items and ratings of its users, uncompressed
+--   problem               why a view with the shape of a model could not be read; else NULL
+--
+-- Read are committed tables and views; neither temp tables nor what this transaction has changed.
+
+create or replace macro mf_models() as table
+from (
+    with
+    mf__shapes as materialized (
+        select c.database_name, c.schema_name, c.table_name as name
+        from duckdb_columns() c
+        where not c.internal and c.database_name <> 'temp'
+            and c.column_name in (
+                'kind', 'user_id', 'item_id', 'code', 'ratings', 'bias', 'factors', 'seen', 'info'
+            )
+        group by c.database_name, c.schema_name, c.table_name
+        having count(*) = 9
+    ),
+    mf__found as materialized (
+        select s.*, if(t.table_name is null, 'view', 'table') as kind
+        from mf__shapes s left join duckdb_tables() t
+            on t.database_name = s.database_name and t.schema_name = s.schema_name
+                and t.table_name = s.name
+    ),
+    mf__read as materialized (
+        select
+            f.*,
+            mf__model_head(
+                '"' || replace(f.database_name, '"', '""') || '"."'
+                || replace(f.schema_name, '"', '""') || '"."' || replace(f.name, '"', '""') || '"'
+            ) as head
+        from mf__found f
+    )
+    select
+        r.database_name, r.schema_name, r.name, r.kind,
+        r.head.info::json ->> 'algorithm' as algorithm,
+        r.head.info::json ->> 'feedback' as feedback,
+        r.head.users, r.head.items, r.head.ratings,
+        (r.head.info::json ->> '$.options.n_factors')::integer as n_factors,
+        r.head.info::json ->> 'loss' as loss,
+        (r.head.info::json ->> 'train_loss')::double as train_loss,
+        (r.head.info::json ->> 'validation_loss')::double as validation_loss,
+        (r.head.info::json ->> 'trained_at')::timestamp as trained_at,
+        (r.head.info::json ->> 'seconds')::double as seconds,
+        r.head.bytes, r.head.problem
+    from mf__read r
+    where r.head.models = 1 or r.head.problem is not null
+    order by all
+);
+comment on macro table mf_models is 'The models of all attached databases';
