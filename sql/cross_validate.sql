@@ -34,6 +34,7 @@ create or replace macro mf_cross_validate(
     negative_sampling := NULL, popularity_exponent := NULL,
     temporal := NULL, time_bins := NULL, temporal_regularization := NULL, drift_exponent := NULL,
     validation := NULL, validation_fraction := NULL, patience := NULL, tolerance := NULL,
+    relative_tolerance := NULL,
     duplicates := NULL, keep_seen := NULL, seed := NULL, threads := NULL, progress := NULL
 ) as table
 select unnest(f.folds, max_depth := 2)
@@ -82,6 +83,7 @@ from (
                 'validation_fraction', validation_fraction,
                 'patience', patience,
                 'tolerance', tolerance,
+                'relative_tolerance', relative_tolerance,
                 'duplicates', duplicates,
                 'keep_seen', keep_seen,
                 'seed', seed,
