@@ -53,9 +53,10 @@ def _udfs_of(con: duckdb.DuckDBPyConnection) -> Udfs:
 
     The name of one more function says which they are.
     """
+    # no parameter: DuckDB 1.5 imports pandas for one
     names = con.execute(
-        "select function_name from duckdb_functions() where starts_with(function_name, $1)",
-        [INSTANCE],
+        "select function_name from duckdb_functions() "
+        "where starts_with(function_name, 'mf__instance_')"
     ).fetchall()
     if names:
         return _registered[int(names[0][0].removeprefix(INSTANCE))]
