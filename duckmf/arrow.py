@@ -45,6 +45,11 @@ def lists_of(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], NDArray[Any]]:
     return np.append(np.int32(0), np.cumsum(counts, dtype=np.int32)), np.array(elements(column))
 
 
+def flat(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The lists in a column of lists of lists, one after the other."""
+    return pa.chunked_array([chunk.flatten() for chunk in column.chunks])
+
+
 def lists_from(counts: NDArray[np.int32], values: pa.Array) -> pa.ListArray:
     """Lists of so many of the values, one list after the other."""
     return pa.ListArray.from_arrays(

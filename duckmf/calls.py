@@ -17,6 +17,7 @@ import pyarrow as pa
 from duckmf.arrow import (
     array,
     elements,
+    flat,
     lengths,
     lists_from,
     lists_of,
@@ -30,7 +31,8 @@ from duckmf.content import TERMS, projected
 from duckmf.cross_validation import CrossValidation
 from duckmf.errors import DuckMFError, named
 from duckmf.fit import Fit
-from duckmf.rankings import Rankings
+from duckmf.foldin import FoldIn
+from duckmf.prepared import Prepared
 from duckmf.run import Run
 from duckmf.runs import Runs
 from duckmf.temporal_rows import TEMPORAL
@@ -78,6 +80,10 @@ HEAD = pa.struct(
     }
 )
 PROJECTED = pa.struct({"rows": pa.list_(TERMS), "error": pa.string()})
+FIXED = pa.struct({"model": pa.int64(), "error": pa.string()})
+SOLVED = pa.struct([*USER, pa.field("error", pa.string())])
+FIXED = pa.struct({"model": pa.int64(), "error": pa.string()})
+SOLVED = pa.struct([*USER, pa.field("error", pa.string())])
 PICK = pa.struct({"code": pa.int32(), "score": pa.float32()})
 
 # what a statement begins, by the name of its macro
@@ -93,7 +99,8 @@ class Calls:
     def __init__(self, connections: Iterable[DuckDBPyConnection]) -> None:
         self.connections = connections
         self.runs = Runs()
-        self.rankings = Rankings()
+        self.rankings: Prepared[Ranking] = Prepared()
+        self.fold_ins: Prepared[FoldIn] = Prepared()
 
     def begin(self, request: Column) -> pa.Array:
         """Check the request and number the run."""
@@ -149,7 +156,7 @@ class Calls:
         """Lay items out to be ranked: one row of lists of codes, places, weights and factors."""
         asked = json.loads(scalar(request))
         codes, places, weights = map(elements, columns[:3])
-        Q = vectors(pa.chunked_array([chunk.flatten() for chunk in columns[3].chunks]))
+        Q = vectors(flat(columns[3]))
         cosine, fused, threads = asked["cosine"], asked["fused"], asked["threads"]
         ranking = Ranking(codes, places, weights, Q, cosine, fused, threads)
         statement = asked["connection"], asked["query"]
@@ -179,3 +186,23 @@ class Calls:
     def model_head(self, names: Column) -> pa.Array:
         """What there is to say of relations that have the shape of a model."""
         return pa.array(heads(self.connections, names.to_pylist()), HEAD)
+
+    def fixed(self, request: Column, *columns: Column) -> pa.Array:
+        """Lay one side of a model out: one row of lists of codes, counts, biases and factors."""
+        asked = json.loads(scalar(request))
+        numbers = map(elements, columns[:3])
+        try:
+            fold_in = FoldIn(asked, *numbers, *(vectors(flat(lists)) for lists in columns[3:]))
+        except DuckMFError as error:
+            return row(FIXED, error=str(named(error, asked["function"])))
+        number = self.fold_ins.add(fold_in, (asked["connection"], asked["query"]))
+        return row(FIXED, model=number)
+
+    def solve(self, model: Column, *columns: Column) -> pa.Array:
+        """Rows of the other side, from lists of codes, ratings, times and what was stored."""
+        fold_in = self.fold_ins.use(scalar(model))
+        try:
+            return rows_of(SOLVED, (*fold_in.rows(*map(lists_of, columns)), None))
+        except DuckMFError as error:
+            text = str(named(error, fold_in.function))
+            return pa.array([{"error": text}] * len(model), SOLVED)

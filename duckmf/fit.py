@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from duckmf import temporal_rows
 from duckmf.arrow import cells_of
+from duckmf.checks import FORMAT
 from duckmf.gathering import Parts, divide, parts_of
 from duckmf.model import Factors
 from duckmf.options import Options
@@ -23,8 +24,6 @@ from duckmf.ratings import Rows
 from duckmf.recipe import Recipe
 from duckmf.run import Run
 from duckmf.training import Epoch, Training
-
-FORMAT = 1  # of the model relation
 
 
 class Fit(Run):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from duckmf.temporal import Temporal, copied
+
+SideName: TypeAlias = Literal["users", "items"]
 
 
 @dataclass
@@ -60,3 +63,27 @@ class Factors:
         if self.temporal is not None:
             predicted += self.temporal.scores(users, items, times, self.Q)
         return predicted
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """What a trained model holds still while rows of one side are solved: the other side.
+
+    `mu` and `sigma` are mean and standard deviation of the training ratings.
+    """
+
+    solved: SideName  # the side whose rows are solved; the arrays are of the other one
+    mu: float
+    sigma: float
+    ratings: NDArray[np.int64]  # (n,) of each row in training
+    bias: NDArray[np.float32]  # (n,)
+    factors: NDArray[np.float32]  # (n, n_factors)
+    implicit_factors: NDArray[np.float32]  # (n, n_factors), or (n, 0) in a model without them
+
+
+@dataclass(frozen=True)
+class Solved:
+    """Rows that were solved; None for what the algorithm does not learn."""
+
+    bias: NDArray[np.float32] | None = None  # (n_rows,)
+    factors: NDArray[np.float32] | None = None  # (n_rows, n_factors)

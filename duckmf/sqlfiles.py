@@ -9,7 +9,7 @@ from pathlib import Path
 
 BATCH = "batch"  # the file whose macros take the place of plain ones, and call them
 # the files whose macros call Python functions
-NEED_PYTHON = frozenset({BATCH, "cross_validate", "fit", "learn", "models", "project"})
+NEED_PYTHON = frozenset({BATCH, "cross_validate", "fit", "fold_in", "learn", "models", "project"})
 # the files whose macros call those of other files
 CALL_OTHERS = frozenset({"compare", "cross_validate", "fit"})
 CLIENT = "remote"  # the file for clients of `duckmf serve`; its macros call DuckDB's Quack

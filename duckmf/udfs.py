@@ -34,6 +34,7 @@ HEAD = (
     "problem VARCHAR)"
 )
 PROJECTED = "STRUCT(rows STRUCT(bias FLOAT, factors FLOAT[])[], error VARCHAR)"
+SOLVED = USER.removesuffix(")") + ", error VARCHAR)"
 PICKS = "STRUCT(code INTEGER, score FLOAT)[]"
 
 # name: the types of its parameters, and of what it returns
@@ -52,6 +53,14 @@ SIGNATURES: dict[str, tuple[list[str], str]] = {
     "mf__item_rows": (["BIGINT", "INTEGER", "INTEGER"], ITEM),
     "mf__finish": (["BIGINT", "BIGINT"], MODEL),
     "mf__items": (["VARCHAR", "INTEGER[]", "INTEGER[]", "FLOAT[]", "FLOAT[][]"], "BIGINT"),
+    "mf__fixed": (
+        ["VARCHAR", "INTEGER[]", "BIGINT[]", "FLOAT[]", "FLOAT[][]", "FLOAT[][]"],
+        "STRUCT(model BIGINT, error VARCHAR)",
+    ),
+    "mf__solve": (
+        ["BIGINT", "INTEGER[]", "FLOAT[]", "DOUBLE[]", "INTEGER[]", "FLOAT[]"],
+        SOLVED,
+    ),
     "mf__model_head": (["VARCHAR"], HEAD),
     "mf__project_numbers": (
         ["VARCHAR", "BIGINT[]", "FLOAT[]", "FLOAT[][]", "DOUBLE[][]", "DOUBLE[][]"],

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import duckmf
-from duckmf import plugin, rankings, sqlfiles
+from duckmf import plugin, prepared, sqlfiles
 from duckmf.kernels.topk import BLOCK, HEIGHT, WIDTH
 from duckmf.topk import Ranking
 from tests import naive_topk
@@ -349,7 +349,7 @@ def test_golden_files_hold_with_duckmf_loaded(file, tmp_path):
     client.con.close()
 
 
-def rankings_of(con: duckdb.DuckDBPyConnection) -> rankings.Rankings:
+def rankings_of(con: duckdb.DuckDBPyConnection) -> prepared.Prepared[Ranking]:
     con.execute("select 1").fetchall()
     return plugin._registered[-1].calls.rankings
 
@@ -375,7 +375,7 @@ def test_many_rankings_leave_no_threads_behind(con, model):
 
 
 def test_a_ranking_that_nothing_uses_is_given_up(con, model, monkeypatch):
-    monkeypatch.setattr(rankings, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(prepared, "IDLE_SECONDS", 0.1)
     con.execute("from mf_recommend(films)").fetchall()
     end = time.monotonic() + 10
     while len(rankings_of(con)) and time.monotonic() < end:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any, ClassVar, Protocol
 
 from duckmf.errors import OptionError
-from duckmf.model import Factors
+from duckmf.model import Factors, Fixed, Solved
 from duckmf.options import Options as BaseOptions
 from duckmf.ratings import Ratings, Rows
 from duckmf.threads import Workers
@@ -47,6 +48,19 @@ class Algorithm(Protocol):
         ...
 
 
+class Solving(Algorithm, Protocol):
+    """An algorithm that solves rows of one side alone, by the objective of its training."""
+
+    @classmethod
+    def fold_in(cls, fixed: Fixed, options: Any, workers: Workers) -> Callable[[Rows], Solved]:
+        """What gives rows of ratings, by the places in `fixed`, what training would give them.
+
+        Raises:
+            OptionError: the algorithm cannot solve rows of this side alone.
+        """
+        ...
+
+
 _CLASSES = {
     "als": "Als",
     "svd": "Svd",
@@ -58,7 +72,7 @@ _CLASSES = {
 }
 
 
-def find(name: str) -> type[Algorithm]:
+def find(name: str) -> type[Solving]:
     """The algorithm with a SQL name; its file, and numba with it, is imported only now.
 
     Raises:
@@ -67,7 +81,7 @@ def find(name: str) -> type[Algorithm]:
     if name not in _CLASSES:
         names = ", ".join(f"'{known}'" for known in _CLASSES)
         raise OptionError(f"mf_fit: algorithm is {name!r}; give one of {names}.")
-    algorithm: type[Algorithm] = getattr(import_module(f"{__name__}.{name}"), _CLASSES[name])
+    algorithm: type[Solving] = getattr(import_module(f"{__name__}.{name}"), _CLASSES[name])
     return algorithm
 
 

@@ -23,8 +23,9 @@ factorization techniques for recommender systems".
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ from duckmf.algorithms.temporal import TemporalOptions
 from duckmf.errors import TrainingError
 from duckmf.kernels import als as kernels
 from duckmf.kernels.tiles import TILE, aligned
-from duckmf.model import Factors
+from duckmf.model import Factors, Fixed, Solved
 from duckmf.options import option
 from duckmf.ratings import Ratings, Rows
 from duckmf.threads import Workers, row_pieces
@@ -68,6 +69,17 @@ class Penalty:
     factors: float
     bias: float
     scaling: float
+
+    @classmethod
+    def of(cls, options: Any, regularization: float | None, sigma: float) -> Self:
+        """The options `regularization` of one side or of all, and `bias_regularization`."""
+        own = options.regularization if regularization is None else regularization
+        bias = options.bias_regularization
+        return cls(
+            sigma * own,
+            options.regularization if bias is None else bias,
+            options.regularization_scaling,
+        )
 
 
 @dataclass(frozen=True)
@@ -136,16 +148,16 @@ class Als(Explicit):
             self.mu, users.bias.copy(), items.bias.copy(), users.unpadded(), items.unpadded()
         )
 
+    @classmethod
+    def fold_in(
+        cls, fixed: Fixed, options: AlsOptions, workers: Workers
+    ) -> Callable[[Rows], Solved]:
+        """Each row's optimum."""
+        return solver(fixed, options, workers, nonnegative=options.nonnegative)
+
     def penalty(self, regularization: float | None) -> Penalty:
         """What one side pays, in the units of the ratings."""
-        options = self.options
-        own = options.regularization if regularization is None else regularization
-        bias = options.bias_regularization
-        return Penalty(
-            self.sigma * own,
-            options.regularization if bias is None else bias,
-            options.regularization_scaling,
-        )
+        return Penalty.of(self.options, regularization, self.sigma)
 
     def _solve(self, rows: Rows, this: Side, other: Side, penalty: Penalty) -> float:
         nonnegative = self.options.nonnegative
@@ -198,6 +210,22 @@ def solve(
             f"{len(rows):,} rows in float32. Give ratings nearer to zero, or more regularization."
         )
     return float(total)
+
+
+def solver(
+    fixed: Fixed, options: Any, workers: Workers, *, nonnegative: bool = False
+) -> Callable[[Rows], Solved]:
+    """What solves rows of ratings against a model's other side, for this objective's options."""
+    other = Side.of(fixed.factors, fixed.bias)
+    own = options.user_regularization if fixed.solved == "users" else options.item_regularization
+    penalty = Penalty.of(options, own, fixed.sigma)
+
+    def solve_rows(rows: Rows) -> Solved:
+        this = Side.zeros(len(rows), other.n_factors)
+        solve(rows, this, other, fixed.mu, penalty, workers, nonnegative=nonnegative)
+        return Solved(this.bias, this.unpadded())
+
+    return solve_rows
 
 
 def _moments(values: NDArray[np.float32]) -> tuple[float, float]:

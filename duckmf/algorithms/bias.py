@@ -8,6 +8,7 @@ damped mean of Funk and of Koren, "Factor in the Neighbors" (TKDD 2010), section
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from duckmf.algorithms.explicit import Explicit
 from duckmf.algorithms.temporal import TemporalOptions
-from duckmf.model import Factors
+from duckmf.model import Factors, Fixed, SideName, Solved
 from duckmf.options import option
 from duckmf.ratings import Ratings, Rows
 from duckmf.threads import Workers
@@ -29,6 +30,11 @@ class BiasOptions(TemporalOptions):
     regularization: float = option(5.0, "lambda, in ratings", low=0.0)
     user_regularization: float | None = option(None, "lambda of b_u", low=0.0)
     item_regularization: float | None = option(None, "lambda of b_i", low=0.0)
+
+    def damping(self, side: SideName) -> float:
+        """lambda of one side."""
+        own = self.user_regularization if side == "users" else self.item_regularization
+        return self.regularization if own is None else own
 
 
 class Bias(Explicit):
@@ -52,12 +58,8 @@ class Bias(Explicit):
         """Both sides once; the loss is that of the biases it ends with."""
         by_user, by_item = self._ratings.by_user, self._ratings.by_item
         options = self.options
-        lambdas = [
-            options.regularization if side is None else side
-            for side in (options.user_regularization, options.item_regularization)
-        ]
-        self._bi = damped_means(by_item, self._mu + self._bu, lambdas[1])
-        self._bu = damped_means(by_user, self._mu + self._bi, lambdas[0])
+        self._bi = damped_means(by_item, self._mu + self._bu, options.damping("items"))
+        self._bu = damped_means(by_user, self._mu + self._bi, options.damping("users"))
         errors = by_user.values - self._mu - self._bi[by_user.indices]
         errors -= np.repeat(self._bu, by_user.counts)
         return math.sqrt(np.mean(np.square(errors)))
@@ -65,6 +67,14 @@ class Bias(Explicit):
     def factors(self) -> Factors:
         """mu and the biases."""
         return Factors(self._mu, self._bu.astype(np.float32), self._bi.astype(np.float32))
+
+    @classmethod
+    def fold_in(
+        cls, fixed: Fixed, options: BiasOptions, workers: Workers
+    ) -> Callable[[Rows], Solved]:
+        """Damped means of what the other side leaves over."""
+        expected, damping = fixed.mu + fixed.bias.astype(np.float64), options.damping(fixed.solved)
+        return lambda rows: Solved(damped_means(rows, expected, damping).astype(np.float32))
 
 
 def mean(ratings: Ratings) -> float:

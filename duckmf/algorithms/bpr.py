@@ -34,6 +34,7 @@ stochastic gradient descent".
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import fsum, isqrt, log
 from typing import ClassVar
@@ -44,6 +45,7 @@ from numpy.typing import NDArray
 from duckmf import blocks
 from duckmf.algorithms.implicit import Implicit, some_users
 from duckmf.algorithms.svd import vector_rows
+from duckmf.errors import OptionError
 from duckmf.kernels.bpr import (
     ALWAYS,
     BEGIN,
@@ -55,15 +57,18 @@ from duckmf.kernels.bpr import (
     SLOTS,
     STATES,
     descend,
+    descend_rows,
     draw_tables,
 )
-from duckmf.model import Factors
+from duckmf.model import Factors, Fixed, Solved
 from duckmf.options import Options, option
 from duckmf.ratings import Ratings, Rows
-from duckmf.threads import Workers
+from duckmf.threads import Workers, row_pieces
 
 # The initial factors have a standard deviation of INITIAL_SCALE / sqrt(n_factors).
 INITIAL_SCALE = 0.1
+# Positives to a piece of work where users are solved alone.
+PIECE = 1 << 10
 # Items that the held-out ones of a user are compared with in validation.
 NEGATIVES = 256
 
@@ -133,14 +138,14 @@ class Bpr(Implicit):
         states = rng.integers(1, STATES, size=visits.shape[:-2])
         totals = np.zeros((*states.shape, 2))
         data = (grid.user_rows, grid.item_rows, self._kept, *grid.draws.tables)
-        rates = self._rates(number)
+        steps = rates(options, number)
         matrices = (self._bi, self._P, self._Q)
         longest = int((visits[..., END] - visits[..., BEGIN]).sum(axis=-1).max())
 
         def descend_piece(*at: int) -> None:
             scratch = np.empty(2 * SLOTS * longest + 2, grid.number)
             sums, begins = totals[at], (visits[at], states[at])
-            descend(sums, scratch, *matrices, *begins, *data, *rates, 0, len(sums))
+            descend(sums, scratch, *matrices, *begins, *data, *steps, 0, len(sums))
 
         n_strata, n_pieces = visits.shape[:2]
         for stratum in range(n_strata):
@@ -175,19 +180,40 @@ class Bpr(Implicit):
         found = [value for value in aucs if value is not None]
         return 1.0 - fsum(found) / max(1, len(found))
 
-    def _rates(self, number: int) -> NDArray[np.float32]:
-        """lr, and what a step keeps of p, q and b."""
-        options = self.options
-        lr = options.learning_rate * (1 - options.learning_rate_decay * (number - 1) / self.epochs)
-        penalties = (
-            options.regularization if own is None else own
-            for own in (
-                options.user_regularization,
-                options.item_regularization,
-                options.bias_regularization,
+    @classmethod
+    def fold_in(
+        cls, fixed: Fixed, options: BprOptions, workers: Workers
+    ) -> Callable[[Rows], Solved]:
+        """Users by the steps of training that are theirs, from zero, the items held still.
+
+        Raises:
+            OptionError: the rows are items, which compete for users that did not choose them.
+        """
+        if fixed.solved == "items":
+            raise OptionError(
+                "mf_fit: algorithm 'bpr' cannot solve an item alone, since an item is learnt from "
+                "the users who did not choose it too. Use mf_update, or train again."
             )
-        )
-        return np.array([lr, *(max(0.0, 1 - lr * penalty) for penalty in penalties)], np.float32)
+        n_items = len(fixed.ratings)
+        limits = np.full(n_items, ALWAYS, np.int32), np.arange(n_items, dtype=np.int32)
+        if options.negative_sampling == "popularity":
+            draw_tables(fixed.ratings.astype(np.float64), np.array([0, n_items]), *limits)
+        how = (chances(fixed.ratings, options.popularity_exponent), *limits)
+        steps = np.stack([rates(options, number + 1)[:2] for number in range(options.epochs)])
+        state = int(np.random.default_rng(options.seed).integers(1, STATES))
+
+        def solve_rows(rows: Rows) -> Solved:
+            chosen = positive(rows)
+            P = np.zeros((len(rows), fixed.factors.shape[1]), np.float32)
+
+            def solve_piece(begin: int, end: int) -> None:
+                data = (chosen.indptr, chosen.indices, *how, fixed.bias, fixed.factors)
+                descend_rows(P, begin, end, *data, steps, state)
+
+            workers.map(solve_piece, row_pieces(chosen.indptr, PIECE))
+            return Solved(factors=P)
+
+        return solve_rows
 
 
 @dataclass(frozen=True)
@@ -270,6 +296,20 @@ class Grid:
         visits[..., ORIGIN] = -first_users * sizes.sum(axis=-1, keepdims=True) - visits[..., FIRST]
         visits[..., 1, ORIGIN] += sizes[..., 0]
         return visits.reshape(n_blocks, n_blocks, -1, 2, 6)
+
+
+def rates(options: BprOptions, number: int) -> NDArray[np.float32]:
+    """lr of an epoch, and what a step keeps of p, q and b."""
+    lr = options.learning_rate * (1 - options.learning_rate_decay * (number - 1) / options.epochs)
+    penalties = (
+        options.regularization if own is None else own
+        for own in (
+            options.user_regularization,
+            options.item_regularization,
+            options.bias_regularization,
+        )
+    )
+    return np.array([lr, *(max(0.0, 1 - lr * penalty) for penalty in penalties)], np.float32)
 
 
 def positive(rows: Rows) -> Rows:

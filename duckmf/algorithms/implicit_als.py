@@ -24,9 +24,10 @@ conjugate gradient method for implicit feedback collaborative filtering".
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ from duckmf.errors import TrainingError
 from duckmf.kernels import implicit_als as kernels
 from duckmf.kernels.als import BATCH, layout
 from duckmf.kernels.tiles import AREA, TILE, aligned
-from duckmf.model import Factors
+from duckmf.model import Factors, Fixed, Solved
 from duckmf.options import Options, option
 from duckmf.ratings import Ratings, Rows
 from duckmf.threads import Workers, row_pieces
@@ -90,6 +91,12 @@ class Penalty:
     unobserved_weight: float
     scaling: float
 
+    @classmethod
+    def of(cls, options: ImplicitAlsOptions, regularization: float | None) -> Self:
+        """The option `regularization` of one side or of all, with the weights it is scaled by."""
+        own = options.regularization if regularization is None else regularization
+        return cls(own, options.unobserved_weight, options.regularization_scaling)
+
     def ridges(self, counts: NDArray[np.int64], n_others: int) -> NDArray[np.float64]:
         """The penalties of rows with so many observed pairs each."""
         sizes = counts.astype(np.float64) + self.unobserved_weight * n_others
@@ -140,11 +147,31 @@ class ImplicitAls(Implicit):
         n = self.options.n_factors
         return Factors(0.0, P=self.P[:, :n].copy(), Q=self.Q[:, :n].copy())
 
+    @classmethod
+    def fold_in(
+        cls, fixed: Fixed, options: ImplicitAlsOptions, workers: Workers
+    ) -> Callable[[Rows], Solved]:
+        """Each row's optimum, whatever the solver of training."""
+        n, n_factors = fixed.factors.shape
+        other = padded(n, n_factors)
+        other[:, :n_factors] = fixed.factors
+        squares = gram(other, workers)
+        users = fixed.solved == "users"
+        penalty = Penalty.of(
+            options, options.user_regularization if users else options.item_regularization
+        )
+
+        def solve_rows(rows: Rows) -> Solved:
+            this = padded(len(rows), n_factors)
+            pairs = observed(rows, options.alpha)
+            solve(pairs, this, other, penalty, workers, n_factors, squares=squares)
+            return Solved(factors=this[:, :n_factors].copy())
+
+        return solve_rows
+
     def penalty(self, regularization: float | None) -> Penalty:
         """What the rows of one side pay."""
-        options = self.options
-        own = options.regularization if regularization is None else regularization
-        return Penalty(own, options.unobserved_weight, options.regularization_scaling)
+        return Penalty.of(self.options, regularization)
 
     def _solve(
         self, rows: Rows, this: NDArray[np.float32], other: NDArray[np.float32], penalty: Penalty
@@ -175,11 +202,13 @@ def solve(
     n_factors: int,
     *,
     exactly: bool = True,
+    squares: NDArray[np.float64] | None = None,
 ) -> float:
     """Set `this` to its optimum for `other`, or move it there; returns what the objective gains.
 
-    rows: made by `observed`. this, other: made by `padded`. The gain is what the objective of
-    these rows falls below its value where all scores are zero, the sum of their confidences.
+    rows: made by `observed`. this, other: made by `padded`. squares: Q'Q, if it is known. The gain
+    is what the objective of these rows falls below its value where all scores are zero, the sum of
+    their confidences.
     Training is this function twice an epoch; with new rows it folds them in.
 
     Raises:
@@ -189,9 +218,10 @@ def solve(
     most = 0 if exactly else LONGEST // other.shape[1]
     gains = np.empty(len(rows))
     w0 = penalty.unobserved_weight
+    squares = gram(other, workers) if squares is None else squares
     arrays = (
         *(rows.indptr, rows.indices, rows.values, penalty.ridges(rows.counts, len(other))),
-        *(this.ravel(), gains, other.ravel(), tiles_of(w0 * gram(other, workers))),
+        *(this.ravel(), gains, other.ravel(), tiles_of(w0 * squares)),
     )
 
     def solve_piece(begin: int, end: int) -> None:

@@ -7,15 +7,16 @@ Predictions are r(u, i) = mu + b_i with b_i = sum (r - mu) / (n + lambda), the d
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from duckmf.algorithms.bias import damped_means, mean
 from duckmf.algorithms.explicit import Explicit
-from duckmf.model import Factors
+from duckmf.model import Factors, Fixed, Solved
 from duckmf.options import Options, option
-from duckmf.ratings import Ratings
+from duckmf.ratings import Ratings, Rows
 from duckmf.threads import Workers
 
 
@@ -49,3 +50,15 @@ class Popularity(Explicit):
     def factors(self) -> Factors:
         """mu and the item biases; users have none."""
         return Factors(self._mu, item_bias=self._bi.astype(np.float32))
+
+    @classmethod
+    def fold_in(
+        cls, fixed: Fixed, options: PopularityOptions, workers: Workers
+    ) -> Callable[[Rows], Solved]:
+        """The damped means of items; users have nothing to solve."""
+        if fixed.solved == "users":
+            return lambda rows: Solved()
+        everyone = np.full(len(fixed.ratings), fixed.mu)
+        return lambda rows: Solved(
+            damped_means(rows, everyone, options.regularization).astype(np.float32)
+        )

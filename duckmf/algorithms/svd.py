@@ -28,19 +28,21 @@ stochastic gradients", the implicit step of a linear model.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import ceil, fsum, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
+from duckmf.algorithms import als
 from duckmf.algorithms.explicit import Explicit
 from duckmf.algorithms.temporal import TemporalOptions
 from duckmf.blocks import Blocks, lay_out
 from duckmf.kernels.sgd import descend
-from duckmf.model import Factors
+from duckmf.model import Factors, Fixed, Solved
 from duckmf.options import option
-from duckmf.ratings import Ratings
+from duckmf.ratings import Ratings, Rows
 from duckmf.threads import Workers
 
 # The step of a row of n ratings is divided by the root of 1 + n / OFTEN.
@@ -127,6 +129,13 @@ class Svd(Explicit):
             root * self._P[users, : self.options.n_factors],
             root * self._Q[items, : self.options.n_factors],
         )
+
+    @classmethod
+    def fold_in(
+        cls, fixed: Fixed, options: SvdOptions, workers: Workers
+    ) -> Callable[[Rows], Solved]:
+        """Each row's optimum, which the steps of training come near."""
+        return als.solver(fixed, options, workers)
 
     def _laid_out(self, ratings: Ratings) -> tuple[Blocks, NDArray[np.int32] | None]:
         """The ratings as they are visited; and their places by user, if time terms change them."""

@@ -30,17 +30,19 @@ model" (KDD), section 4. That all y_j of a user can be moved at once is in kerne
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
+from duckmf.algorithms import als
 from duckmf.algorithms.explicit import Explicit
 from duckmf.algorithms.svd import OFTEN, SvdOptions, initial, pace, vector_rows
 from duckmf.kernels.layout import shuffle_rows
 from duckmf.kernels.svdpp import add_implicit, descend
-from duckmf.model import Factors
+from duckmf.model import Factors, Fixed, Solved
 from duckmf.options import option
 from duckmf.ratings import Ratings, Rows
 from duckmf.threads import Workers, row_pieces
@@ -106,6 +108,33 @@ class Svdpp(Explicit):
         )
         P, Q, Y = (root * side[:, : self.options.n_factors] for side in (P, self._Q, self._Y))
         return Factors(self._mu, scale * self._bu, scale * self._bi, P, Q, Y)
+
+    @classmethod
+    def fold_in(
+        cls, fixed: Fixed, options: SvdppOptions, workers: Workers
+    ) -> Callable[[Rows], Solved]:
+        """Each row's optimum, which the steps of training come near; the y_j stay."""
+        solve = als.solver(fixed, options, workers)
+        if fixed.solved == "items":
+            return solve
+
+        def solve_users(rows: Rows) -> Solved:
+            Z = np.zeros((len(rows), fixed.factors.shape[1]), np.float32)
+            values = np.empty_like(rows.values)
+
+            def subtract_implicit(begin: int, end: int) -> None:
+                add_implicit(rows.indptr, rows.indices, Z, fixed.implicit_factors, begin, end)
+                cells = slice(rows.indptr[begin], rows.indptr[end])
+                z = np.repeat(Z[begin:end], rows.counts[begin:end], axis=0)
+                scores = np.einsum("nf,nf->n", z, fixed.factors[rows.indices[cells]])
+                np.subtract(rows.values[cells], scores, out=values[cells])
+
+            workers.map(subtract_implicit, row_pieces(rows.indptr))
+            solved = solve(replace(rows, values=values))
+            assert solved.factors is not None
+            return Solved(solved.bias, solved.factors + Z)
+
+        return solve_users
 
     def _shuffle(self, number: int) -> NDArray[np.int32]:
         """Put the ratings of each user into a new order; returns that of the users."""

@@ -168,3 +168,51 @@ def descend(
                 qj[f] = keep_i * qjf - step * pf
         totals[v, 0] = loss + np.log(product)
         totals[v, 1] = n_triples
+
+
+@kernel
+def descend_rows(
+    this, begin, end, indptr, indices, kept, limits, aliases, bi, Q, rates, seed
+):  # fmt: skip
+    """Solve the rows begin to end - 1 of P alone, by the steps of `descend` that are theirs.
+
+    `indptr`, `indices`: the positives of each row, sorted. `kept`, `limits`, `aliases` (n_items,)
+    int32 and bi, Q are those of `descend`; a line of `rates` (n_epochs, 2) float32 is lr and keep_u
+    of an epoch; `seed`, from 1 to STATES - 1, is where the chance of every row starts, so that a
+    row does not depend on the others. Written: this (n_rows, f) float32, from zero.
+    O(n n_epochs f).
+    """
+    n_items, n_factors = Q.shape
+    one = np.float32(1)
+    far = np.float32(60)
+    for row in range(begin, end):
+        p = this[row]
+        p[:] = np.float32(0)
+        first, last = indptr[row], indptr[row + 1]
+        state = int(seed)
+        for epoch in range(len(rates)):
+            lr = rates[epoch, 0]
+            keep = rates[epoch, 1]
+            for n in range(first, last):
+                i = np.uintp(indices[n])
+                state = FACTOR * (state & LOW) + (state >> 32)
+                if (state & ALWAYS) > kept[i]:
+                    continue
+                state = FACTOR * (state & LOW) + (state >> 32)
+                at = ((state & ALWAYS) * n_items) >> 31
+                state = FACTOR * (state & LOW) + (state >> 32)
+                j = np.uintp(at if (state & ALWAYS) <= limits[at] else aliases[at])
+                place = first + np.searchsorted(indices[first:last], np.int32(j))
+                if place < last and indices[place] == j:
+                    continue
+                qi = Q[i]
+                qj = Q[j]
+                # x = s_ui - s_uj
+                dot = np.float32(0)
+                for f in range(n_factors):
+                    dot += p[f] * (qi[f] - qj[f])
+                x = min(max(bi[i] - bi[j] + dot, -far), far)
+                # p += lr (z (q_i - q_j) - reg p),  z = sigma(-x)
+                step = lr * (one / (one + np.exp(x)))
+                for f in range(n_factors):
+                    p[f] = keep * p[f] + step * (qi[f] - qj[f])

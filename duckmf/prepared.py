@@ -1,17 +1,16 @@
-"""The rankings of statements under way, by number."""
+"""What statements under way have laid out for their later calls, by number."""
 
 from __future__ import annotations
 
 import itertools
 import threading
 import time
-from typing import TypeAlias
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from duckmf.errors import TrainingError
-from duckmf.topk import Ranking
 
-# DuckDB does not tell when a statement ends. A ranking is used again within milliseconds while its
-# statement goes on, unless the client takes its time to fetch.
+# DuckDB does not tell when a statement ends. What it has prepared is used again within milliseconds
+# while it goes on, unless the client takes its time to fetch.
 IDLE_SECONDS = 600.0
 
 GIVEN_UP = (
@@ -21,55 +20,65 @@ GIVEN_UP = (
 Statement: TypeAlias = tuple[int, int]  # its connection and its query
 
 
-class Rankings:
-    """The rankings of one database instance.
+class Closing(Protocol):
+    """What holds threads or memory until it is closed."""
 
-    A ranking leaves when its connection ranks in another statement, or when nothing has used it
-    for long. Until then it holds the items once in memory, twice their factors.
+    def close(self) -> None:
+        """Let them go."""
+
+
+T = TypeVar("T", bound=Closing)
+
+
+class Prepared(Generic[T]):
+    """What the statements of one database instance have prepared, of one sort.
+
+    A thing leaves when its connection prepares one in another statement, or when nothing has used
+    it for long. Until then it holds its memory.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._rankings: dict[int, tuple[Statement, Ranking]] = {}
+        self._things: dict[int, tuple[Statement, T]] = {}
         self._used: dict[int, float] = {}
         self._numbers = itertools.count(1)
         self._watch: threading.Timer | None = None
 
     def __len__(self) -> int:
-        return len(self._rankings)
+        return len(self._things)
 
-    def add(self, ranking: Ranking, statement: Statement) -> int:
-        """Take a ranking in and number it; those of the connection's earlier statements go."""
-        for number, (other, _) in list(self._rankings.items()):
+    def add(self, thing: T, statement: Statement) -> int:
+        """Take a thing in and number it; those of the connection's earlier statements go."""
+        for number, (other, _) in list(self._things.items()):
             if other[0] == statement[0] and other != statement:
                 self.forget(number)
         with self._lock:
             number = next(self._numbers)
-            self._rankings[number] = statement, ranking
+            self._things[number] = statement, thing
             self._used[number] = time.monotonic()
             if self._watch is None:
                 self._look_again(IDLE_SECONDS)
         return number
 
-    def use(self, number: int) -> Ranking:
-        """The ranking with a number.
+    def use(self, number: int) -> T:
+        """The thing with a number.
 
         Raises:
             TrainingError: it was given up.
         """
         with self._lock:
-            if number not in self._rankings:
+            if number not in self._things:
                 raise TrainingError(GIVEN_UP)
             self._used[number] = time.monotonic()
-            return self._rankings[number][1]
+            return self._things[number][1]
 
     def forget(self, number: int) -> None:
-        """Let a ranking and its arrays go."""
+        """Let a thing and its arrays go."""
         with self._lock:
-            _, ranking = self._rankings.pop(number, (None, None))
+            _, thing = self._things.pop(number, (None, None))
             self._used.pop(number, None)
-        if ranking is not None:
-            ranking.close()
+        if thing is not None:
+            thing.close()
 
     def _look_again(self, seconds: float) -> None:
         self._watch = threading.Timer(seconds, self._end_idle_ones)

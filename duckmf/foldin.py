@@ -1,0 +1,143 @@
+"""Fold-in: rows of one side solved against the other side of a trained model."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from duckmf import algorithms
+from duckmf.checks import check_feedback, check_model, check_request, check_source
+from duckmf.errors import DataError, OptionError
+from duckmf.model import Fixed, SideName
+from duckmf.ratings import Rows, Triples, canonical
+from duckmf.threads import Workers
+
+FEW = 4096  # so many ratings go to one thread: others would take longer to start
+EARLIER = -np.inf  # when the stored ratings were made
+
+Lists: TypeAlias = tuple[NDArray[np.int32], NDArray[Any]]  # offsets (n + 1,), and elements
+
+
+class FoldIn:
+    """The fixed side of one model, laid out for the rows of one statement."""
+
+    def __init__(self, request: dict[str, Any], *fixed: NDArray[Any]) -> None:
+        """Check a request as the macros make it, and lay out the fixed side.
+
+        fixed: codes, ratings, biases, factors and implicit factors of its rows, in any order.
+
+        Raises:
+            DuckMFError: the relation is no model, or an option or the source is not right.
+        """
+        self.function: str = request["function"]
+        info = check_model(request["model"])
+        name, counts = info["algorithm"], request["counts"]
+        algorithm = algorithms.find(name)
+        duplicates = request["duplicates"] or info["options"]["duplicates"]
+        given = {**info["options"], "threads": None, "duplicates": duplicates}
+        self._options: Any = algorithm.Options.parse(given, name)
+        if getattr(self._options, "temporal", ()):
+            raise OptionError(
+                "mf_fit: rows of a model with time terms cannot be solved alone; train again."
+            )
+        self._ignores = _ignores(request["unknown"])
+        self._has_rating = counts["has_rating"]
+        self._check(request, name, algorithm.feedback)
+        order = np.argsort(fixed[0])
+        self._codes, *arrays = (array[order] for array in fixed)
+        if n_factors := getattr(self._options, "n_factors", 0):
+            arrays[2] = arrays[2].reshape(len(order), -1 if len(order) else n_factors)
+        moments = request["model"]["mu"], info["rating_std"] or 1.0
+        self._workers = Workers(1 if counts["n_rows"] <= FEW else request["threads"])
+        self._solve = algorithm.fold_in(
+            Fixed(request["solved"], *moments, *arrays), self._options, self._workers
+        )
+
+    def rows(
+        self, codes: Lists, ratings: Lists, times: Lists, stored: Lists, stored_ratings: Lists
+    ) -> tuple[Any, ...]:
+        """Counts, biases, factors, codes and ratings of rows that have a list in each argument.
+
+        What is stored counts as ratings before all others.
+
+        Raises:
+            DuckMFError: stored ratings are of unknown codes, or the rows cannot be solved.
+        """
+        values = ratings[1] if self._has_rating else np.ones(len(codes[1]), np.float32)
+        given = Triples(
+            np.concatenate((_row_numbers(stored), _row_numbers(codes))),
+            self._places(np.concatenate((stored[1], codes[1]))),
+            np.concatenate((stored_ratings[1], values)),
+            None,
+            np.append(np.full(len(stored[1]), EARLIER), times[1]) if len(times[1]) else None,
+        )
+        if self._ignores:
+            given = given.select(given.items >= 0)
+        shape = len(codes[0]) - 1, len(self._codes)
+        rows = canonical(given, *shape, self._options.duplicates, self._workers)[0].by_user
+        solved = self._solve(rows)
+        seen = self._seen(rows) if self._options.keep_seen else (None, None)
+        return rows.counts, solved.bias, solved.factors, *seen, None
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self._workers.close()
+
+    def _check(self, request: dict[str, Any], name: str, feedback: str) -> None:
+        counts = request["counts"]
+        check_request(self._options, name, False, counts["has_ts"])
+        check_source(counts, self._has_rating, counts["has_ts"])
+        if feedback == "explicit" and name != "popularity" and not self._has_rating:
+            raise DataError(f"mf_fit: this model of '{name}' learns from ratings; add rating.")
+        check_feedback(counts, name, feedback, self._has_rating)
+        if counts["unknown_rows"] and not self._ignores:
+            raise DataError(_unknown_ids(request["solved"], counts))
+        if counts["changed_ids"]:
+            raise DataError(
+                f"mf_fit: {counts['changed_ids']:,} of {counts['n_rows']:,} rows have ids that are "
+                "not the same in the type that the model has; cast them to that type."
+            )
+
+    def _places(self, codes: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Where codes stand among those of the fixed side; -1 for what is not there."""
+        known = np.isin(codes, self._codes)
+        if not (known.all() or self._ignores):
+            raise DataError(
+                f"mf_fit: {len(codes) - np.count_nonzero(known):,} stored ratings are of items "
+                "that are no longer in the model; pass the whole model, or leave these ratings "
+                "out with unknown := 'ignore'."
+            )
+        places: NDArray[np.int32] = np.searchsorted(self._codes, codes).astype(np.int32)
+        places[~known] = -1
+        return places
+
+    def _seen(self, rows: Rows) -> tuple[pa.Array, pa.Array]:
+        offsets = rows.indptr.astype(np.int32)
+        codes = self._codes[rows.indices]
+        return (
+            pa.ListArray.from_arrays(offsets, codes),
+            pa.ListArray.from_arrays(offsets, rows.values),
+        )
+
+
+def _row_numbers(lists: Lists) -> NDArray[np.int32]:
+    return np.repeat(np.arange(len(lists[0]) - 1, dtype=np.int32), np.diff(lists[0]))
+
+
+def _ignores(unknown: str) -> bool:
+    if unknown not in ("error", "ignore"):
+        raise OptionError(f"mf_fit: unknown is {unknown!r}; give 'error' or 'ignore'.")
+    return unknown == "ignore"
+
+
+def _unknown_ids(solved: SideName, counts: dict[str, Any]) -> str:
+    fixed, remedy = ("items", "mf_fold_in_items") if solved == "users" else ("users", "mf_fold_in")
+    return (
+        f"mf_fit: {counts['unknown_rows']:,} of {counts['n_rows']:,} rows are of {fixed} that the "
+        f"model does not know, {counts['unknown_ids']:,} in all, such as {counts['unknown_id']}. "
+        f"Add these first, with {remedy} or mf_update, or leave their ratings out with "
+        "unknown := 'ignore'."
+    )
