@@ -12,16 +12,18 @@ from pathlib import Path
 
 import duckdb
 import pytest
-import yaml
 
 import duckmf
 from duckmf import cli
 from duckmf.demo import examples
+from tests.test_serve import serving, wheels
 
 dbt = pytest.importorskip("dbt.cli.main")
+yaml = pytest.importorskip("yaml")
 connections = pytest.importorskip("dbt.adapters.duckdb.connections")
 
 README = Path(__file__).parent.parent / "README.md"
+GUIDE = examples() / "dbt" / "README.md"
 PACKAGE = Path(duckmf.__file__).parent / "dbt" / "package"
 RATINGS = """
     select u as user_id, i as item_id, 1 + (u * 7 + i * 3 + u * i) % 5 as rating
@@ -293,12 +295,10 @@ def test_without_the_plugin_a_model_that_the_command_trained_is_a_source(tmp_pat
         plugin=False,
     )
     project.dbt("run", "--select", "ratings")
-    database = project.folder / "shop.duckdb"
-    assert cli.main(["install", str(database)]) == 0
-    with duckmf.connect(database) as con:
-        con.execute(
-            "create or replace table films as from mf_fit(ratings, user_id, item_id, rating)"
-        )
+    assert cli.main(["install", str(tmp_path / "shop.duckdb")]) == 0
+    (script,) = re.findall(r'python -c "(.*)"', GUIDE.read_text(encoding="utf-8"))
+    here = os.environ | {"PYTHONPATH": str(Path(duckmf.__file__).parent.parent)}
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, env=here)
     assert project.dbt("run", "--exclude", "ratings") == {"top3": "success"}
     assert project.query("select count(*) from top3") == [(120,)]
 
@@ -338,3 +338,50 @@ def test_the_project_of_the_readme_builds(tmp_path):
     assert statuses["top10"] == "success"
     assert sum(status in ("pass", "fail") for status in statuses.values()) == 3
     assert project.query("select count(*), max(rank) from top10") == [(400, 10)]
+
+
+def test_an_incremental_model_folds_in_who_is_new_or_changed(tmp_path):
+    blocks = re.findall(r"```jinja\n([^`]*)```", GUIDE.read_text(encoding="utf-8"))
+    (films,) = [block for block in blocks if "incremental_fit" in block]
+    known = f"with known as ({RATINGS}) select * from known"
+    project = Project(tmp_path, {"ratings.sql": known, "films.sql": films})
+    project.dbt("build")
+    trained = project.query("from films order by all")
+    project.dbt("build")
+    assert project.query("from films order by all") == trained
+
+    # 1000 is new, 0 has another item, and of the item of 1001 the model knows nothing
+    more = "union all values (1000, 1, 5), (1000, 2, 1), (0, 0, 5), (0, 777, 5), (1001, 777, 5)"
+    project.write("models/ratings.sql", f"{known} {more}")
+    project.dbt("build")
+    rated = dict(project.query("select user_id, ratings from films where kind = 'user'"))
+    assert (rated.get(0), rated.get(1000), rated.get(1001)) == (21, 2, None)
+    others = "from films where kind <> 'user' or user_id not in (0, 1000) order by all"
+    assert project.query(others) == [row for row in trained if row[1] != 0]
+
+    project.dbt("build", "--full-refresh")
+    assert project.query("select count(*) from films where item_id = 777") == [(1,)]
+
+
+def test_a_served_database_trains_for_a_dbt_without_plugins(tmp_path):
+    extensions = [f"load '{file}'" for file in wheels()]
+    with duckmf.connect(tmp_path / "warehouse.duckdb") as con:
+        con.execute(f"create table ratings as {RATINGS}")
+    with serving(tmp_path / "warehouse.duckdb") as server:
+        training = "from mf_fit(ratings, user_id, item_id, rating, epochs := 2)"
+        project = Project(
+            tmp_path,
+            {
+                "films.sql": "{{ config(materialized='table') }}"
+                f" select * from quack_query('{server.uri}', $$ {training} $$)",
+                "top3.sql": "{{ duckmf.recommend(ref('films'), k=3) }}",
+            },
+            plugin=False,
+        )
+        assert cli.main(["install", str(tmp_path / "shop.duckdb")]) == 0
+        secret = f"create or replace secret (type quack, token '{server.token}')"
+        settings = {"name": "shop", "profile": "shop", "on-run-start": [*extensions, secret]}
+        project.write("dbt_project.yml", settings)
+        statuses = project.dbt("run")
+        assert (statuses["films"], statuses["top3"]) == ("success", "success")
+    assert project.query("select count(*) from top3") == [(120,)]

@@ -50,3 +50,10 @@
 {%- macro info(model) -%}
     {{- duckmf.select('mf_info', [model]) -}}
 {%- endmacro -%}
+
+
+{%- macro fold_in(model, source, user_id, item_id, rating=none, ts=none) -%}
+    {{- duckmf.select('mf_fold_in', [model, source], {
+        'user_id': user_id, 'item_id': item_id, 'rating': rating, 'ts': ts
+    }, kwargs) -}}
+{%- endmacro -%}
