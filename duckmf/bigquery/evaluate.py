@@ -61,4 +61,4 @@ SELECT
     e.mse AS mean_squared_error,
     e.ndcg AS normalized_discounted_cumulative_gain,
     e.mean_rank AS average_rank
-FROM mf_evaluate_all_ranks({model}, mf__bq_rows, {user}, {item}, {rating}) e"""
+FROM mf_evaluate_ranks({model}, mf__bq_rows, {user}, {item}, {rating}) e"""
