@@ -16,7 +16,8 @@ around ML.RECOMMEND(...)), reaches DuckDB byte for byte. A model is the ordinary
 
 script      a script as its statements
 words       the words of a statement; dialect, reader, grammar: what they say
-options     OPTIONS(...): the table of options; split: DATA_SPLIT_...
+google      queries in Google's SQL
+options     OPTIONS(...): the table of options; holdout: DATA_SPLIT_...
 create      CREATE MODEL and DROP MODEL as SQL of DuckDB
 functions   ML.RECOMMEND(...) and the others as SQL of DuckDB; evaluate: ML.EVALUATE
 catalog     what the database has under a name
@@ -26,19 +27,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from duckmf.bigquery.script import Statement, statements
+from duckmf.bigquery.script import Statement, split, statements
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Statement", "run", "sql", "statements", "translate"]
+__all__ = ["Statement", "run", "split", "sql", "statements", "translate"]
 
 
 def sql(con: duckdb.DuckDBPyConnection, text: str) -> duckdb.DuckDBPyRelation | None:
     """Run a script; returns the last statement's result, or None, as `con.sql` does.
 
-    What is not of BigQuery ML goes to DuckDB as it is. The names of Python variables are not looked
-    up: register a DataFrame, or set python_scan_all_frames.
+    What is not of BigQuery ML goes to DuckDB as it is; see google.py for what DuckDB cannot read.
+    The names of Python variables are not looked up: register a DataFrame, or set
+    python_scan_all_frames.
 
     Raises:
         BigQueryError: a statement of BigQuery ML is wrong or cannot be honoured; those before it
@@ -46,7 +48,9 @@ def sql(con: duckdb.DuckDBPyConnection, text: str) -> duckdb.DuckDBPyRelation | 
     """
     found = statements(text)
     if not any(statement.ours for statement in found):
-        return con.sql(text)
+        if "`" not in text:
+            return con.sql(text)
+        found = split(text)
     result = None
     for statement in found:
         result = run(con, statement)
@@ -55,10 +59,8 @@ def sql(con: duckdb.DuckDBPyConnection, text: str) -> duckdb.DuckDBPyRelation | 
 
 def run(con: duckdb.DuckDBPyConnection, statement: Statement) -> duckdb.DuckDBPyRelation | None:
     """Run one statement, as `sql` does."""
-    if not statement.ours:
-        return con.sql(statement.text)
     text = translate(con, statement)
-    if statement.kind == "query":
+    if statement.kind in (None, "query"):
         return con.sql(text)
     if text:
         con.execute(text).fetchall()  # a statement is only over when it is fetched
@@ -66,14 +68,15 @@ def run(con: duckdb.DuckDBPyConnection, statement: Statement) -> duckdb.DuckDBPy
 
 
 def translate(con: duckdb.DuckDBPyConnection, statement: Statement) -> str:
-    """What DuckDB runs for a statement: its own text, unless it is ours; empty for nothing to do.
+    """What DuckDB runs for a statement; empty for nothing to do.
 
+    Its own text, unless it is ours or Google's (see google.py).
     The models that it names are looked up, so those that it depends on must have been made.
 
     Raises:
         BigQueryError: it is not written right, or cannot be honoured.
     """
-    if not statement.ours:
+    if not statement.ours and "`" not in statement.text:
         return statement.text
     from duckmf.bigquery import create, functions, grammar
 

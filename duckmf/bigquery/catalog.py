@@ -71,6 +71,16 @@ def find(con: duckdb.DuckDBPyConnection, name: Name) -> Relation | None:
     return Relation(full, kind, _info(con, full))
 
 
+def has_schema(con: duckdb.DuckDBPyConnection, name: Name) -> bool:
+    """Whether a schema is there: [database,] schema."""
+    schema, database = (*reversed(name.parts), None)[:2]
+    query = (
+        "select 1 from duckdb_schemas() where lower(schema_name) = lower($1) "
+        "and lower(database_name) = lower(coalesce($2, current_database()))"
+    )
+    return bool(_rows(con, query, [schema, database]))
+
+
 def model(con: duckdb.DuckDBPyConnection, what: str, name: Name) -> Relation:
     """The model that a name leads to.
 

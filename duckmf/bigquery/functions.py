@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import duckdb
 
-from duckmf.bigquery import catalog
+from duckmf.bigquery import catalog, google
 from duckmf.bigquery.catalog import Relation
 from duckmf.bigquery.evaluate import EXPLICIT, IMPLICIT, evaluation
 from duckmf.bigquery.grammar import Call, Query, calls
@@ -33,11 +33,8 @@ def translated(con: duckdb.DuckDBPyConnection, query: Query) -> str:
     Raises:
         BigQueryError: a call is not written right, or cannot be honoured.
     """
-    text, at, parts = query.source.text, query.begin, []
-    for call in calls(query):
-        parts += [text[at : call.begin], _subquery(con, call)]
-        at = call.end
-    return "".join((*parts, text[at : query.end]))
+    edits = [(call.begin, call.end, _subquery(con, call)) for call in calls(query)]
+    return google.as_duckdb_reads(con, query, edits)
 
 
 def _subquery(con: duckdb.DuckDBPyConnection, call: Call) -> str:

@@ -22,6 +22,7 @@ class Query:
     words: Sequence[Token]
     begin: int
     end: int
+    ours: bool = True  # whether the statement is
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Call:
 def whole(statement: Statement) -> Query:
     """A statement as a query that may call functions of ML."""
     end = statement.begin + len(statement.text)
-    return Query(statement.source, statement.words, statement.begin, end)
+    return Query(statement.source, statement.words, statement.begin, end, statement.ours)
 
 
 def create_model(statement: Statement) -> CreateModel:

@@ -16,7 +16,7 @@ WALS_ALPHA           alpha (40.0), with unobserved_weight = 1; only for 'IMPLICI
 EARLY_STOP           patience = 1 (true): stop after the first epoch that gains too little
 MIN_REL_PROGRESS     relative_tolerance: what is too little, as a share of the loss (0.01). The loss
                      of als is the mean squared error; that of rows held out decides, if there are
-DATA_SPLIT_...       the rows that are held out, see split.py
+DATA_SPLIT_...       the rows that are held out, see holdout.py
 
 All options of mf_fit are taken beside them, under their own names; ts and validation name columns
 of the query. Of two options that say the same only one may be given. The defaults above hold for
@@ -34,9 +34,9 @@ from difflib import get_close_matches
 from functools import cache
 
 from duckmf import sqlfiles
+from duckmf.bigquery.holdout import Split, split_of
 from duckmf.bigquery.names import identifier, literal
 from duckmf.bigquery.reader import Constant, Search
-from duckmf.bigquery.split import Split, split_of
 from duckmf.errors import BigQueryError
 
 TRAIN = "mf__bq_train"  # the relation of the rows that are not held out
