@@ -45,12 +45,12 @@ def check_request(options: Options, name: str, has_validation: bool, has_times: 
         raise OptionError("mf_fit: duplicates is 'last' but ts is not given; add ts := ....")
     if name == "timesvdpp" and not has_times:
         raise OptionError(
-            "mf_fit: algorithm 'timesvdpp' learns from times and ts is not given; add ts := ...., "
+            "mf_fit: algorithm 'timesvdpp' learns from times and ts is not given; add ts := ..., "
             "or choose algorithm := 'svdpp'."
         )
     if (parts := getattr(options, "temporal", ())) and not has_times:
         raise OptionError(
-            f"mf_fit: temporal is {list(parts)} but ts is not given; add ts := ...., or leave "
+            f"mf_fit: temporal is {list(parts)} but ts is not given; add ts := ..., or leave "
             "temporal out."
         )
 

@@ -99,8 +99,10 @@ def _checked(f: Field[Any], declared: Any, value: Any) -> Any:
 
 
 def _choices(f: Field[Any], value: Any) -> tuple[str, ...]:
-    """Some of the choices, in their own order; a text is a list of one."""
-    known = f.metadata["choices"]
+    """Some of the choices, in their own order; a text is a list of one, or 'all'."""
+    known: tuple[str, ...] = f.metadata["choices"]
+    if value == "all":
+        return known
     given = value if isinstance(value, list) else [value]
     for choice in given:
         if choice not in known:

@@ -15,33 +15,34 @@
 --
 -- Options. NULL, or leaving one out, is the default; - marks what an algorithm does not use, and refuses.
 --
--- algorithm                als     svd     svdpp   bias    popularity  implicit_als  bpr
--- n_factors                32      32      32      -       -           64            32
--- epochs                   15      20      20      10      -           15            100
--- regularization           1.0     1.0     1.0     5.0     5.0         0.5           0.02
--- regularization_scaling   0.5     0.5     0.5     -       -           0.5           -
--- learning_rate            -       0.15    0.015   -       -           -             0.1
--- learning_rate_decay      -       1.0     1.0     -       -           -             1.0
--- nonnegative              false   -       -       -       -           -             -
--- alpha                    -       -       -       -       -           1.0           -
--- unobserved_weight        -       -       -       -       -           0.4           -
--- negative_sampling        -       -       -       -       -           -             uniform
--- popularity_exponent      -       -       -       -       -           -             0.0
--- temporal                 []      []      []      []      -           -             -
--- time_bins                30      30      30      30      -           -             -
--- temporal_regularization  20.0    20.0    20.0    20.0    -           -             -
--- drift_exponent           0.4     0.4     0.4     0.4     -           -             -
--- duplicates               mean    mean    mean    mean    mean        sum           sum
--- tolerance                0.0001  0.0001  0.0001  0.0001  0.0001      0.0001        0.0001
--- relative_tolerance       0.0     0.0     0.0     0.0     0.0         0.0           0.0
--- keep_seen                true    true    true    true    true        true          true
--- seed                     42      42      42      42      42          42            42
+-- algorithm                als     svd     svdpp   timesvdpp  bias    popularity  implicit_als  bpr
+-- n_factors                32      32      32      32         -       -           64            32
+-- epochs                   15      20      20      20         10      -           15            100
+-- regularization           1.0     1.0     1.0     1.0        5.0     5.0         0.5           0.02
+-- regularization_scaling   0.5     0.5     0.5     0.5        -       -           0.5           -
+-- learning_rate            -       0.15    0.015   0.015      -       -           -             0.1
+-- learning_rate_decay      -       1.0     1.0     1.0        -       -           -             1.0
+-- nonnegative              false   -       -       -          -       -           -             -
+-- alpha                    -       -       -       -          -       -           1.0           -
+-- unobserved_weight        -       -       -       -          -       -           0.4           -
+-- negative_sampling        -       -       -       -          -       -           -             uniform
+-- popularity_exponent      -       -       -       -          -       -           -             0.0
+-- temporal                 []      []      []      all        []      -           -             -
+-- time_bins                30      30      30      30         30      -           -             -
+-- temporal_regularization  20.0    20.0    20.0    20.0       20.0    -           -             -
+-- drift_exponent           0.4     0.4     0.4     0.4        0.4     -           -             -
+-- duplicates               mean    mean    mean    mean       mean    mean        sum           sum
+-- tolerance                0.0001  0.0001  0.0001  0.0001     0.0001  0.0001      0.0001        0.0001
+-- relative_tolerance       0.0     0.0     0.0     0.0        0.0     0.0         0.0           0.0
+-- keep_seen                true    true    true    true       true    true        true          true
+-- seed                     42      42      42      42         42      42          42            42
 --
 -- algorithm                'als' (default with a rating): r = mu + b_u + b_i + <p_u, q_i>, alternating exact least squares
 --                          'svd': the same model by stochastic gradient descent
 --                          'svdpp': r = mu + b_u + b_i + <p_u + n^-1/2 sum_j y_j, q_i>, the sum over the n
 --                          items j that the user rated, whatever the ratings (Koren 2008); the sum is inside
 --                          the factors of the user row, the y_j are the implicit_factors of the item rows
+--                          'timesvdpp': svdpp whose biases and p_u change with ts, see temporal (Koren 2009)
 --                          'bias': mu + b_u + b_i
 --                          'popularity': items by their number of ratings, the same list for everybody
 --                          'implicit_als' (default without): items ranked by <p_u, q_i>, learnt from strengths
@@ -51,12 +52,12 @@
 -- n_factors                length of p_u and q_i, 1 to 1024
 -- epochs                   passes over the ratings
 -- regularization           lambda of the L2 penalty; user_regularization, item_regularization,
---                          bias_regularization and, for the y_j of svdpp, implicit_regularization
+--                          bias_regularization and, for the y_j of svdpp and timesvdpp, implicit_regularization
 --                          default to it
 -- regularization_scaling   nu in the penalty lambda * n^nu of a row with n ratings; implicit_als: in
 --                          lambda * (n + unobserved_weight * all)^nu, all being the number of items or users
--- learning_rate            step size, for ratings of standard deviation 1; svdpp: of a row of 2,500 ratings, rows
---                          of fewer take larger steps; bpr: of a triple, which also pays lambda
+-- learning_rate            step size, for ratings of standard deviation 1; svdpp and timesvdpp: of a row of
+--                          2,500 ratings, rows of fewer take larger steps; bpr: of a triple, which also pays lambda
 -- learning_rate_decay      the share of it that is gone by the last epoch
 -- nonnegative              factors >= 0
 -- alpha                    a pair of strength r > 0 has preference 1 with confidence 1 + alpha * r
@@ -68,17 +69,19 @@
 --                          users; a triple is left out where the user has a strength above 0 for that item too
 -- popularity_exponent      e, 0 to 1: an epoch takes a pair whose item has n users with the chance
 --                          least(1, (m / n)^e), m being the mean n; 0 takes all, 0.5 is the subsampling of word2vec
--- temporal                 the time terms that are learnt, of ts; a list, or one of its parts as a text:
+-- temporal                 the time terms that are learnt, of ts: a list, one of its parts as a text, or 'all'
 --                          'item_bins': b_i(t) = b_i + a bias of the bin that t is in
 --                          'user_drift': b_u(t) = b_u + a_u dev_u(t), dev_u(t) = sign(t - t_u) |t - t_u|^beta with
 --                          t - t_u in days and t_u the mean time of the user's ratings
---                          'user_day': b_u(t) = b_u + a bias of the user's day, in UTC (Koren 2009)
+--                          'user_day': b_u(t) = b_u + a bias of the user's day, in UTC
+--                          'factor_drift', of timesvdpp alone: p_u(t) = p_u + a_u,f dev_u(t)
 --                          The bins of an item, and the days of a user, sum to 0 over the ratings: a day without
 --                          ratings has the user's mean. Times before or after training have the nearest bin and
---                          drift. Predictions without ts are those of the end of training
+--                          drift. Predictions without ts are those of the end of training (Koren 2009)
 -- time_bins                bins of equal length between the first and the last rating
 -- temporal_regularization  lambda of the time terms, in ratings: a bin or day of n ratings keeps n / (n + lambda) of
---                          what it differs by, a drift the same of what it is at a usual distance from t_u
+--                          what it differs by, a drift the same of what it is at a usual distance from t_u;
+--                          the drift of factors pays lambda * n^nu
 -- drift_exponent           beta, 0 to 1
 -- validation               boolean SQL expression: the rows held out for early stopping
 -- validation_fraction      or a share of the rows, by a hash of user, item and seed

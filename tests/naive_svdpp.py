@@ -22,14 +22,20 @@ class Problem:
     reg_bu: np.ndarray
     reg_bi: np.ndarray
     reg_y: np.ndarray  # ... and of each y_j of its items
+    A: np.ndarray | None = None  # the drift of P
+    reg_a: np.ndarray | None = None
 
     def z(self, u):
         return self.Y[self.rated[u]].sum(axis=0) / np.sqrt(len(self.rated[u]))
 
-    def error(self, u, i, r):
-        return r - self.bu[u] - self.bi[i] - (self.P[u] + self.z(u)) @ self.Q[i]
+    def w(self, u, t):
+        drift = 0 if self.A is None else t * self.A[u]
+        return self.P[u] + self.z(u) + drift
 
-    def loss(self, u, i, r):
+    def error(self, u, i, r, t=0):
+        return r - self.bu[u] - self.bi[i] - self.w(u, t) @ self.Q[i]
+
+    def loss(self, u, i, r, t=0):
         """What one rating adds to the objective, halved, so that its gradient is without a 2."""
         penalty = (
             self.reg_u[u] * self.P[u] @ self.P[u]
@@ -38,16 +44,20 @@ class Problem:
             + self.reg_bi[i] * self.bi[i] ** 2
             + self.reg_y[u] * np.sum(self.Y[self.rated[u]] ** 2)
         )
-        return (self.error(u, i, r) ** 2 + penalty) / 2
+        if self.A is not None:
+            penalty += self.reg_a[u] * self.A[u] @ self.A[u]
+        return (self.error(u, i, r, t) ** 2 + penalty) / 2
 
-    def step(self, u, i, r, lr_u, lr_i, shortening=1.0):
+    def step(self, u, i, r, lr_u, lr_i, shortening=1.0, t=0):
         """Step down the gradient, shortened by g; returns the squared error before."""
-        e, p, q, z = self.error(u, i, r), self.P[u].copy(), self.Q[i].copy(), self.z(u)
-        g = 1 / (1 + shortening * (lr_u * (1 + 2 * q @ q) + lr_i * (1 + (p + z) @ (p + z))))
+        e, p, q, w = self.error(u, i, r, t), self.P[u].copy(), self.Q[i].copy(), self.w(u, t)
+        g = 1 / (1 + shortening * (lr_u * (1 + (2 + t * t) * q @ q) + lr_i * (1 + w @ w)))
         self.bu[u] += g * lr_u * (e - self.reg_bu[u] * self.bu[u])
         self.bi[i] += g * lr_i * (e - self.reg_bi[i] * self.bi[i])
         self.P[u] += g * lr_u * (e * q - self.reg_u[u] * p)
-        self.Q[i] += g * lr_i * (e * (p + z) - self.reg_i[i] * q)
+        self.Q[i] += g * lr_i * (e * w - self.reg_i[i] * q)
+        if self.A is not None:
+            self.A[u] += g * lr_u * (e * t * q - self.reg_a[u] * self.A[u])
         for j in self.rated[u]:
             slope = e * q / np.sqrt(len(self.rated[u])) - self.reg_y[u] * self.Y[j]
             self.Y[j] += g * lr_u * slope

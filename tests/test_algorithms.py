@@ -27,12 +27,13 @@ def ratings() -> Ratings:
     cells = rng.choice(30 * 20, 250, replace=False)
     users, items = (cells // 20).astype(np.int32), (cells % 20).astype(np.int32)
     values = rng.integers(1, 11, 250).astype(np.float32) / 2
-    return canonical(Triples(users, items, values), 30, 20, "mean", Workers(1))[0]
+    times = rng.uniform(0, 1e7, 250)
+    return canonical(Triples(users, items, values, None, times), 30, 20, "mean", Workers(1))[0]
 
 
 def trained(name: str, ratings: Ratings, epochs: int = 3, **options: object):
     algorithm = algorithms.find(name)
-    made = algorithm(ratings, algorithm.Options(**options), Workers(1))
+    made = algorithms.make(algorithm, ratings, algorithm.Options(**options), Workers(1))
     losses = [made.epoch(number) for number in range(1, epochs + 1)]
     return made.factors(), losses
 
@@ -68,6 +69,7 @@ def test_popularity_is_the_damped_mean(ratings):
 @pytest.mark.parametrize("name", NAMES)
 def test_rows_without_ratings_are_zero_and_nothing_is_nan(name):
     triples = Triples(*(np.array(a, t) for a, t in [([1], "i4"), ([2], "i4"), ([4.0], "f4")]))
+    triples.times = np.array([1e9])
     ratings = canonical(triples, 3, 4, "mean", Workers(1))[0]
     factors, losses = trained(name, ratings)
     assert np.all(np.isfinite(losses))
@@ -83,6 +85,7 @@ def test_rows_without_ratings_are_zero_and_nothing_is_nan(name):
 def test_a_model_without_variance_predicts_the_rating(name):
     users = np.repeat(np.arange(4, dtype=np.int32), 3)
     triples = Triples(users, np.tile(np.arange(3, dtype=np.int32), 4), np.full(12, 2.5, np.float32))
+    triples.times = np.arange(12) * 1e5
     ratings = canonical(triples, 4, 3, "mean", Workers(1))[0]
     factors, _ = trained(name, ratings, epochs=10)
     assert factors.predict(users, triples.items) == pytest.approx(2.5, abs=1e-3)

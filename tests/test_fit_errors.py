@@ -63,7 +63,7 @@ def test_a_bad_row_is_counted(source, runs_of, row):
     [
         (
             FIT + ", algorithm := 'alz'",
-            "mf_fit: algorithm is 'alz'; give one of 'als', 'svd', 'svdpp', 'bias', 'popularity'",
+            "mf_fit: algorithm is 'alz'; give one of 'als', 'svd', 'svdpp', 'timesvdpp', 'bias', 'popularity'",
         ),
         (
             FIT + ", learning_rate := 0.1",

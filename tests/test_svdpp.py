@@ -116,7 +116,17 @@ def test_in_float64_the_kernel_equals_its_twin_to_rounding(shortening):
     pace_u = np.column_stack((lr_u, lr_u * reg_u, lr_u * reg_bu, lr_u * reg_y))
     pace_i = np.column_stack((lr_i, lr_i * reg_i, lr_i * reg_bi))
     loss = descend(
-        users, rows.indptr, rows.indices, turns, values, *parts, pace_u, pace_i, shortening
+        users,
+        rows.indptr,
+        rows.indices,
+        turns,
+        values,
+        *parts,
+        None,
+        None,
+        pace_u,
+        pace_i,
+        shortening,
     )
     squares = 0.0
     for u in users:

@@ -398,7 +398,7 @@ def test_info_names_the_parts(timed):
     [
         (
             "temporal := ['item_bins']",
-            "mf_fit: temporal is ['item_bins'] but ts is not given; add ts := ...., or leave "
+            "mf_fit: temporal is ['item_bins'] but ts is not given; add ts := ..., or leave "
             "temporal out.",
         ),
         (

@@ -65,6 +65,7 @@ _CLASSES = {
     "als": "Als",
     "svd": "Svd",
     "svdpp": "Svdpp",
+    "timesvdpp": "Timesvdpp",
     "bias": "Bias",
     "popularity": "Popularity",
     "implicit_als": "ImplicitAls",

@@ -80,6 +80,8 @@ class Svdpp(Explicit):
         self._P = initial(rows.counts, options.n_factors, rng)
         self._Q = initial(self._item_counts, options.n_factors, rng)
         self._Y = vector_rows(len(self._item_counts), options.n_factors)
+        self._A: NDArray[np.float32] | None = None  # (n_users, n_factors), the drift of P ...
+        self._dev: NDArray[np.float32] | None = None  # ... and what each rating multiplies it by
 
     @property
     def epochs(self) -> int:
@@ -94,6 +96,7 @@ class Svdpp(Explicit):
         loss = descend(
             *(users, rows.indptr, rows.indices, self._turns, values),
             *(self._bu, self._bi, self._P, self._Q, self._Y),
+            *(self._A, self._dev),
             *(*self._paces(number), 1.0),
         )
         return self._sigma * sqrt(loss / len(values))
@@ -159,9 +162,10 @@ class Svdpp(Explicit):
                 options.implicit_regularization,
             )
         )
+        reg_a = () if self._A is None else (options.temporal_regularization,)
         nu = options.regularization_scaling
         return (
-            pace(self._rows.counts, lr, (reg_u, reg_b, reg_y), nu),
+            pace(self._rows.counts, lr, (reg_u, reg_b, reg_y, *reg_a), nu),
             pace(self._item_counts, lr, (reg_i, reg_b), nu),
         )
 

@@ -25,6 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -177,7 +178,8 @@ class WithTimeTerms(Explicit):
         return ItemBins(by_item.indptr, self._places, bins, first, ridge)
 
     def _drift(self) -> UserDrift:
-        return UserDrift(self._left.by_user, self._dial.dev, self.options.temporal_regularization)
+        ridge = self.options.temporal_regularization * self._dial.usual**2
+        return UserDrift(self._left.by_user, self._dial.dev, ridge)
 
     def _days(self) -> UserDay:
         by_user = self._left.by_user
@@ -196,6 +198,11 @@ class Dial:
     span: Span
     centers: NDArray[np.float64]  # (n_users,) t_u
     dev: NDArray[np.float32]  # (n,)
+
+    @cached_property
+    def usual(self) -> float:
+        """D, the root of the mean of dev^2; 1 where all users rated at one time."""
+        return math.sqrt(np.mean(np.square(self.dev), dtype=np.float64)) or 1.0
 
     @classmethod
     def of(cls, by_user: Rows, beta: float) -> Self:
@@ -263,9 +270,9 @@ class UserDay(Grouped):
 class UserDrift:
     """a_u."""
 
-    def __init__(self, by_user: Rows, dev: NDArray[np.float32], penalty: float) -> None:
+    def __init__(self, by_user: Rows, dev: NDArray[np.float32], ridge: float) -> None:
         self._rows = (by_user.indptr, dev)
-        self._ridge = penalty * float(np.mean(np.square(dev), dtype=np.float64))
+        self._ridge = ridge
         self._drift = np.zeros(len(by_user), np.float32)
 
     def solve(
