@@ -27,12 +27,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from duckmf.bigquery.script import Statement, split, statements
+from duckmf.bigquery.script import Statement, statements
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Statement", "run", "split", "sql", "statements", "translate"]
+__all__ = ["Statement", "run", "sql", "statements", "translate"]
 
 
 def sql(con: duckdb.DuckDBPyConnection, text: str) -> duckdb.DuckDBPyRelation | None:
@@ -46,13 +46,8 @@ def sql(con: duckdb.DuckDBPyConnection, text: str) -> duckdb.DuckDBPyRelation | 
         BigQueryError: a statement of BigQuery ML is wrong or cannot be honoured; those before it
             have run.
     """
-    found = statements(text)
-    if not any(statement.ours for statement in found):
-        if "`" not in text:
-            return con.sql(text)
-        found = split(text)
     result = None
-    for statement in found:
+    for statement in statements(text):
         result = run(con, statement)
     return result
 
@@ -76,7 +71,7 @@ def translate(con: duckdb.DuckDBPyConnection, statement: Statement) -> str:
     Raises:
         BigQueryError: it is not written right, or cannot be honoured.
     """
-    if not statement.ours and "`" not in statement.text:
+    if not statement.words:
         return statement.text
     from duckmf.bigquery import create, functions, grammar
 

@@ -17,12 +17,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 import duckdb
 
 from duckmf.bigquery import catalog
 from duckmf.bigquery.names import Name
+from duckmf.bigquery.words import in_backticks
 
 if TYPE_CHECKING:
     from sqlglot import Token
@@ -39,15 +41,21 @@ def as_duckdb_reads(con: duckdb.DuckDBPyConnection, query: Query, calls: Sequenc
     own = edited(text, query.begin, query.end, calls)
     quoted = [
         word
-        for word in query.words
-        if text[word.start] == "`" and not any(a <= word.start < b for a, b, _ in calls)
+        for word in in_backticks(text, query.words)
+        if not any(a <= word.start < b for a, b, _ in calls)
     ]
     if not quoted:
         return own
-    if parses(con, own):
+    if _knows_backticks() and parses(con, own):
         divided = [word for word in quoted if _is_divided(con, word.text, query.ours)]
         return edited(text, query.begin, query.end, [*map(_renamed, divided), *calls])
     return next((found for found in _readings(query, quoted, calls) if parses(con, found)), own)
+
+
+@cache
+def _knows_backticks() -> bool:
+    """Whether they are quotes to this DuckDB; before 2.0 they are an operator that does not exist."""
+    return len(duckdb.tokenize("`a b`")) == 1
 
 
 def parses(con: duckdb.DuckDBPyConnection, text: str) -> bool:
@@ -83,7 +91,8 @@ def _renamed(word: Token) -> Edit:
 
 def _readings(query: Query, quoted: Sequence[Token], calls: Sequence[Edit]) -> Iterator[str]:
     text, begin, end = query.source.text, query.begin, query.end
-    for some in ([word for word in quoted if "." in word.text], quoted):
+    dotted = [word for word in quoted if "." in word.text]
+    for some in (dotted, quoted) if _knows_backticks() else (quoted,):
         yield edited(text, begin, end, [*map(_renamed, some), *calls])
     places = {f"mf__bq_call_{i}": new for i, (_, _, new) in enumerate(calls)}
     named = [(a, b, name) for (a, b, _), name in zip(calls, places, strict=True)]

@@ -51,7 +51,7 @@ class Statement:
     kind: str | None = None
     source: Source = field(default=Source(""), repr=False, compare=False)
     begin: int = 0  # where the text stands in the source
-    words: tuple[Token, ...] = field(default=(), repr=False, compare=False)
+    words: tuple[Token, ...] = field(default=(), repr=False, compare=False)  # empty: not read
 
     @property
     def ours(self) -> bool:
@@ -62,24 +62,19 @@ class Statement:
 def statements(text: str) -> list[Statement]:
     """The statements of a script, in order; together their texts are the script.
 
-    A script without a statement of ours comes back in one piece. Nothing is raised for a statement
-    that is wrong: that is found when it is translated.
+    A script that has nothing of ours, or that the two lexers read differently, is one statement.
+    Nothing is raised for what is wrong: that is found when it is translated.
     """
-    if _LIKELY.search(text):
-        found = split(text)
-        if any(statement.ours for statement in found):
-            return found
-    return [Statement(text)]
-
-
-def split(text: str) -> list[Statement]:
-    """The same, whatever they are; one piece where the two lexers do not agree."""
+    if not (_LIKELY.search(text) or "`" in text):
+        return [Statement(text)]
     from duckmf.bigquery import words
 
     tokens = words.tokenize(text)
     if not tokens or not _agrees(text, tokens):
         return [Statement(text)]
-    return list(_pieces(text, tokens))
+    found = list(_pieces(text, tokens))
+    marked = any(s.ours or words.in_backticks(text, s.words) for s in found)
+    return found if marked else [Statement(text)]
 
 
 def _pieces(text: str, tokens: list[Token]) -> Iterator[Statement]:

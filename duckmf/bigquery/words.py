@@ -35,6 +35,11 @@ def is_name(word: Token) -> bool:
     return word.token_type not in _QUOTED and _WORD.fullmatch(word.text) is not None
 
 
+def in_backticks(text: str, words: Sequence[Token]) -> list[Token]:
+    """The names in backticks; the words are those of the text."""
+    return [word for word in words if text[word.start] == "`"]
+
+
 def kind(words: Sequence[Token]) -> str | None:
     """What makes a statement ours: 'create', 'drop', 'query', or None."""
     if _heads(words, 0):
