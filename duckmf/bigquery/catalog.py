@@ -11,32 +11,37 @@ from typing import Any
 
 import duckdb
 
-from duckmf.bigquery.names import Name
+from duckmf.bigquery.names import Name, literal
 from duckmf.errors import BigQueryError
 
 # Where a name leads: temporary things first, then the schemas of the search path.
 _FIND = """
 from (
     select database_name as d, schema_name as s, table_name as t, 'TABLE' as kind
-    from duckdb_tables() where lower(table_name) = lower($name)
+    from duckdb_tables() where lower(table_name) = lower({name})
     union all
     select database_name, schema_name, view_name, 'VIEW'
-    from duckdb_views() where lower(view_name) = lower($name) and not internal
+    from duckdb_views() where lower(view_name) = lower({name}) and not internal
 )
 where case
-    when $database is not null then lower(d) = lower($database) and lower(s) = lower($schema)
-    when $schema is not null then lower($schema) in (lower(s), lower(d))
+    when {database} is not null then lower(d) = lower({database}) and lower(s) = lower({schema})
+    when {schema} is not null then lower({schema}) in (lower(s), lower(d))
     else d = 'temp' or list_contains(current_schemas(true), s)
 end
 order by
-    d = 'temp' desc, d = current_database() desc, lower(s) = lower($schema) desc,
+    d = 'temp' desc, d = current_database() desc, lower(s) = lower({schema}) desc,
     list_position(current_schemas(true), s)
 limit 1
 """
 _COLUMNS = """
 select count(*) from duckdb_columns()
-where database_name = $1 and schema_name = $2 and table_name = $3
+where database_name = {} and schema_name = {} and table_name = {}
     and column_name in ('kind', 'user_id', 'item_id', 'bias', 'info')
+"""
+_SCHEMA = """
+select 1 from duckdb_schemas()
+where lower(schema_name) = lower({})
+    and lower(database_name) = lower(coalesce({}, current_database()))
 """
 
 
@@ -62,23 +67,18 @@ class Relation:
 
 def find(con: duckdb.DuckDBPyConnection, name: Name) -> Relation | None:
     """The table or view that a name leads to."""
-    own, schema, database = (*reversed(name.parts), None, None)[:3]
-    row = _rows(con, _FIND, {"name": own, "schema": schema, "database": database})
-    if not row:
+    own, schema, database = map(literal, (*reversed(name.parts), None, None)[:3])
+    rows = _rows(con, _FIND.format(name=own, schema=schema, database=database))
+    if not rows:
         return None
-    *path, kind = row[0]
+    *path, kind = rows[0]
     full = Name(tuple(path))
     return Relation(full, kind, _info(con, full))
 
 
 def has_schema(con: duckdb.DuckDBPyConnection, name: Name) -> bool:
     """Whether a schema is there: [database,] schema."""
-    schema, database = (*reversed(name.parts), None)[:2]
-    query = (
-        "select 1 from duckdb_schemas() where lower(schema_name) = lower($1) "
-        "and lower(database_name) = lower(coalesce($2, current_database()))"
-    )
-    return bool(_rows(con, query, [schema, database]))
+    return bool(_rows(con, _SCHEMA.format(*map(literal, (*reversed(name.parts), None)[:2]))))
 
 
 def model(con: duckdb.DuckDBPyConnection, what: str, name: Name) -> Relation:
@@ -100,11 +100,12 @@ def model(con: duckdb.DuckDBPyConnection, what: str, name: Name) -> Relation:
 
 
 def _info(con: duckdb.DuckDBPyConnection, name: Name) -> dict[str, Any] | None:
-    if _rows(con, _COLUMNS, list(name.parts)) != [(5,)]:
+    if _rows(con, _COLUMNS.format(*map(literal, name.parts))) != [(5,)]:
         return None
     rows = _rows(con, f"select info::varchar from {name.sql} where kind = 'model' limit 2")
     return json.loads(rows[0][0]) if len(rows) == 1 and rows[0][0] else None
 
 
-def _rows(con: duckdb.DuckDBPyConnection, query: str, values: Any = None) -> list[tuple[Any, ...]]:
-    return con.sql(query, params=values).fetchall()
+def _rows(con: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ...]]:
+    """Without parameters: with them, DuckDB 1.5 imports pandas."""
+    return con.sql(query).fetchall()

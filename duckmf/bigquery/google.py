@@ -54,7 +54,7 @@ def as_duckdb_reads(con: duckdb.DuckDBPyConnection, query: Query, calls: Sequenc
 
 @cache
 def _knows_backticks() -> bool:
-    """Whether they are quotes to this DuckDB; before 2.0 they are an operator that does not exist."""
+    """Whether they are quotes to this DuckDB; before 2.0 they are an unknown operator."""
     return len(duckdb.tokenize("`a b`")) == 1
 
 
