@@ -38,6 +38,7 @@ from duckmf.runs import Runs
 from duckmf.temporal_rows import TEMPORAL
 from duckmf.topk import Ranking
 from duckmf.training import Epoch
+from duckmf.tune import FitBest, Tune
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -90,6 +91,8 @@ PICK = pa.struct({"code": pa.int32(), "score": pa.float32()})
 BEGIN: dict[str, Callable[[dict[str, Any]], Run]] = {
     "mf_fit": Fit,
     "mf_cross_validate": CrossValidation,
+    "mf_tune": Tune,
+    "mf_fit_best": FitBest,
 }
 
 

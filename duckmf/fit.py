@@ -20,25 +20,24 @@ from duckmf.gathering import Parts, divide, parts_of
 from duckmf.model import Factors
 from duckmf.options import Options
 from duckmf.progress import Progress
-from duckmf.ratings import Rows
+from duckmf.ratings import Rows, Triples
 from duckmf.recipe import Recipe
 from duckmf.run import Run
 from duckmf.training import Epoch, Training
 
 
-class Fit(Run):
-    """Trains on what was gathered, epoch by epoch, and gives the model's rows by code."""
+class Fitting(Run):
+    """A run that ends in a model: trains epoch by epoch and gives the model's rows by code."""
 
-    def __init__(self, request: dict[str, Any]) -> None:
-        """Check a request as `mf_fit` makes it.
+    def __init__(self, request: dict[str, Any], threads: int | None, progress: Progress) -> None:
+        """Begin with the request that a macro makes.
 
         Raises:
-            DuckMFError: an option or a count of the source is not as it should be.
+            DataError: the source has rows that cannot be used.
         """
-        self.recipe = Recipe.parse(request["algorithm"], request["options"], request["counts"])
-        super().__init__(request, self.recipe.options.threads)
-        self.recipe.check(self.gathering)
-        self._progress = Progress(self.recipe.name, request["progress"])
+        super().__init__(request, threads)
+        self._progress = progress
+        self._read_seconds = 0.0
         self.training: Training | None = None
 
     @property
@@ -46,21 +45,20 @@ class Fit(Run):
         """Whether the next call can only be the next epoch."""
         return self.training is not None and self.training.more
 
-    def start(self, n_rows: int, n_users: int, n_items: int) -> None:
-        """Build the matrices from what was gathered and lay out the first epoch.
+    def _train(
+        self,
+        recipe: Recipe,
+        rows: tuple[Triples, Triples | None],
+        shape: tuple[int, int],
+        exactly: int | None = None,
+    ) -> None:
+        """Build the matrices and lay out the first epoch; of `exactly` so many, if given."""
+        self.recipe = recipe
+        self.parts: Parts = parts_of(*rows, shape, recipe.options.duplicates, self.workers)
+        self.training = recipe.training(self.parts, self.workers, exactly)
 
-        Raises:
-            DataError: the ratings cannot be trained on.
-        """
-        options = self.recipe.options
-        rows = divide(self.gathering.complete(n_rows, n_items), options)
-        self.parts: Parts = parts_of(*rows, (n_users, n_items), options.duplicates, self.workers)
-        del rows
-        self.training = self.recipe.training(self.parts, self.workers)
-        self._read_seconds = time.perf_counter() - self.began
-
-    def epoch(self) -> Epoch:
-        """One more epoch."""
+    def epoch(self) -> Epoch | None:
+        """One more epoch; None for a step that is not one of the model."""
         training = self._trained
         epoch = training.epoch()
         self._progress.show(epoch, training.algorithm.epochs)
@@ -133,6 +131,31 @@ class Fit(Run):
         """Stop the threads and take the progress bar away."""
         self._progress.close()
         super().close()
+
+
+class Fit(Fitting):
+    """One training with options that are given."""
+
+    def __init__(self, request: dict[str, Any]) -> None:
+        """Check a request as `mf_fit` makes it.
+
+        Raises:
+            DuckMFError: an option or a count of the source is not as it should be.
+        """
+        self.recipe = Recipe.parse(request["algorithm"], request["options"], request["counts"])
+        progress = Progress(self.recipe.name, request["progress"])
+        super().__init__(request, self.recipe.options.threads, progress)
+        self.recipe.check(self.gathering)
+
+    def start(self, n_rows: int, n_users: int, n_items: int) -> None:
+        """Build the matrices from what was gathered and lay out the first epoch.
+
+        Raises:
+            DataError: the ratings cannot be trained on.
+        """
+        rows = divide(self.gathering.complete(n_rows, n_items), self.recipe.options)
+        self._train(self.recipe, rows, (n_users, n_items))
+        self._read_seconds = time.perf_counter() - self.began
 
 
 def _rows_of(

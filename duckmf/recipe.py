@@ -44,7 +44,7 @@ class Recipe:
         feedback = self.algorithm.feedback
         check_feedback(gathering.counts, self.name, feedback, gathering.has_rating)
 
-    def training(self, parts: Parts, workers: Workers, most: int | None = None) -> Training:
-        """A training before its first epoch, which takes no more than `most`."""
+    def training(self, parts: Parts, workers: Workers, exactly: int | None = None) -> Training:
+        """A training before its first epoch; of `exactly` so many, or as its options say."""
         algorithm = algorithms.make(self.algorithm, parts.ratings, self.options, workers)
-        return Training(algorithm, parts.held_out, workers, most)
+        return Training(algorithm, parts.held_out, workers, exactly)

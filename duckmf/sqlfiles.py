@@ -9,9 +9,11 @@ from pathlib import Path
 
 BATCH = "batch"  # the file whose macros take the place of plain ones, and call them
 # the files whose macros call Python functions
-NEED_PYTHON = frozenset({BATCH, "cross_validate", "fit", "fold_in", "learn", "models", "project"})
+NEED_PYTHON = frozenset(
+    {BATCH, "cross_validate", "fit", "fold_in", "learn", "models", "project", "tune"}
+)
 # the files whose macros call those of other files
-CALL_OTHERS = frozenset({"compare", "cross_validate", "fit"})
+CALL_OTHERS = frozenset({"compare", "cross_validate", "fit", "tune"})
 CLIENT = "remote"  # the file for clients of `duckmf serve`; its macros call DuckDB's Quack
 
 

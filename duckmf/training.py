@@ -33,11 +33,11 @@ class Training:
         algorithm: Algorithm,
         held_out: Rows | None,
         workers: Workers,
-        most: int | None = None,
+        exactly: int | None = None,
     ) -> None:
-        """Begin a training of `algorithm.epochs`, or of `most` of them."""
+        """Begin a training of `algorithm.epochs`, or of `exactly` so many of them."""
         self.algorithm = algorithm
-        self._most = algorithm.epochs if most is None else most
+        self._most = algorithm.epochs if exactly is None else exactly
         self.log: list[Epoch] = []
         self.best: Epoch | None = None
         self._held_out = held_out
@@ -46,6 +46,8 @@ class Training:
         options = algorithm.options
         self._tolerance, self._share = options.tolerance, options.relative_tolerance
         self._patience = options.patience or (DEFAULT_PATIENCE if held_out else None)
+        if exactly is not None:
+            self._patience = None
         self._lowest = math.inf  # the last loss that counted as an improvement
         self._stale = 0  # epochs since then
 

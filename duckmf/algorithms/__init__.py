@@ -79,7 +79,7 @@ def find(name: str) -> type[Solving]:
     Raises:
         OptionError: there is no such algorithm.
     """
-    if name not in _CLASSES:
+    if not isinstance(name, str) or name not in _CLASSES:
         names = ", ".join(f"'{known}'" for known in _CLASSES)
         raise OptionError(f"mf_fit: algorithm is {name!r}; give one of {names}.")
     algorithm: type[Solving] = getattr(import_module(f"{__name__}.{name}"), _CLASSES[name])
