@@ -8,7 +8,7 @@ import pytest
 from duckmf import algorithms
 
 RANKING = "precision, recall, ndcg, map, mrr, hit_rate, auc"
-NAMES = list(algorithms._CLASSES)
+NAMES = [name for name in algorithms._CLASSES if not name.startswith("time")]
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def one_by_one(con: duckdb.DuckDBPyConnection, fold: int, fit: str, relevant: st
         else ()
     )
     lists = con.execute(
-        f"select {RANKING} from mf_evaluate_ranking(m, good, user_id, item_id, k := 5{ts})"
+        f"select {RANKING} from mf_evaluate_ranking(m, good, user_id, item_id, k := 5)"
     ).fetchone()
     return [*errors, *lists]
 
