@@ -81,7 +81,9 @@ class UserDays:
     @classmethod
     def of(cls, users: NDArray[np.int32], days: NDArray[np.int32], n_users: int) -> UserDays:
         """The days of n ratings by their users, in any order."""
-        keys = np.unique(_keys(users, days))
+        keys = _keys(users, days)
+        keys.sort()
+        keys = keys[np.diff(keys, prepend=keys[0] - 1) > 0]
         indptr = np.searchsorted(keys, _keys(np.arange(n_users + 1), np.int32(-(2**31))))
         return cls(indptr.astype(np.int64), _days_of(keys))
 

@@ -26,6 +26,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -39,6 +40,9 @@ from duckmf.options import Options, option
 from duckmf.ratings import Ratings, Rows
 from duckmf.temporal import Span, Temporal, UserDays, day_numbers
 from duckmf.threads import Workers, row_pieces
+
+# Ratings that a thread takes at a time.
+PIECE = 1 << 16
 
 BIAS_PARTS = ("item_bins", "user_drift", "user_day")
 PARTS = (*BIAS_PARTS, "factor_drift")
@@ -171,11 +175,10 @@ class WithTimeTerms(Explicit):
         self._workers.map(lambda a, b: kernels.subtract_scores(*arguments, a, b), pieces)
 
     def _item_bins(self) -> ItemBins:
-        by_user, by_item, n = self._left.by_user, self._left.by_item, self.options.time_bins
-        bins = self._dial.span.bins(times_of(by_user), n)
-        first = np.arange(0, n * len(by_item) + 1, n)
-        ridge = self.options.temporal_regularization
-        return ItemBins(by_item.indptr, self._places, bins, first, ridge)
+        by_user, n = self._left.by_user, self.options.time_bins
+        first = np.arange(0, n * len(self._left.by_item) + 1, n)
+        groups = first[by_user.indices] + self._dial.span.bins(times_of(by_user), n)
+        return ItemBins(first, groups, self.options.temporal_regularization)
 
     def _drift(self) -> UserDrift:
         ridge = self.options.temporal_regularization * self._dial.usual**2
@@ -185,10 +188,8 @@ class WithTimeTerms(Explicit):
         by_user = self._left.by_user
         users, days = by_user.row_numbers(), day_numbers(times_of(by_user))
         user_days = UserDays.of(users, days, len(by_user))
-        groups = user_days.places(users, days)[0] - user_days.indptr[users]
-        places = np.arange(len(users), dtype=np.int32)
-        ridge = self.options.temporal_regularization
-        return UserDay(user_days, by_user.indptr, places, groups.astype(np.int32), ridge)
+        groups, _ = user_days.places(users, days)
+        return UserDay(user_days, groups, self.options.temporal_regularization)
 
 
 @dataclass(frozen=True)
@@ -218,31 +219,27 @@ class Dial:
 class Grouped:
     """A bias of each group of ratings that a row has."""
 
-    def __init__(
-        self,
-        indptr: NDArray[np.int64],
-        places: NDArray[np.int32],
-        groups: NDArray[np.int32],
-        first: NDArray[np.int64],
-        ridge: float,
-    ) -> None:
-        self._rows = (indptr, places, groups, first)
+    def __init__(self, first: NDArray[np.int64], groups: NDArray[np.int64], ridge: float) -> None:
+        """first: (n_rows + 1,) the groups of each row; groups: (n,) that of each rating."""
+        n_groups = int(first[-1])
+        self._first = first
+        self._groups = groups.astype(np.int32) if n_groups < 2**31 else groups
+        self._counts = np.bincount(groups, minlength=n_groups).astype(np.int32)
         self._ridge = ridge
-        self._bias = np.zeros(first[-1], np.float32)
+        self._bias = np.zeros(n_groups, np.float32)
 
     def solve(
         self, errors: NDArray[np.float32], targets: NDArray[np.float32], workers: Workers
     ) -> None:
         """Move the biases to their optimum, and take what they moved by from both."""
-        indptr, *_, first = self._rows
-        most = int(np.diff(first).max())
-
-        def solve_piece(begin: int, end: int) -> None:
-            room = np.empty(most), np.empty(most)
-            arguments = (*self._rows, errors, targets, self._bias, *room, self._ridge)
-            kernels.solve_groups(*arguments, begin, end)
-
-        workers.map(solve_piece, row_pieces(indptr))
+        steps, groups = np.zeros(len(self._bias)), self._groups
+        kernels.sum_groups(groups, errors, steps)
+        kernels.solve_groups(self._first, self._counts, steps, self._bias, self._ridge)
+        pieces = pairwise([*range(0, len(errors), PIECE), len(errors)])
+        workers.map(
+            lambda begin, end: kernels.subtract_steps(groups, steps, errors, targets, begin, end),
+            pieces,
+        )
 
 
 class ItemBins(Grouped):
@@ -250,16 +247,14 @@ class ItemBins(Grouped):
 
     def terms(self) -> dict[str, Any]:
         """What they are in the model."""
-        n_items = len(self._rows[0]) - 1
-        return {"bin_bias": self._bias.reshape(n_items, -1)}
+        return {"bin_bias": self._bias.reshape(len(self._first) - 1, -1)}
 
 
 class UserDay(Grouped):
     """b_u,day."""
 
-    def __init__(self, user_days: UserDays, *rows: Any) -> None:
-        indptr, places, groups, ridge = rows
-        super().__init__(indptr, places, groups, user_days.indptr, ridge)
+    def __init__(self, user_days: UserDays, groups: NDArray[np.int64], ridge: float) -> None:
+        super().__init__(user_days.indptr, groups, ridge)
         self._user_days = user_days
 
     def terms(self) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Time terms: each solved exactly against the errors of everything else.
 
-A kernel works on rows begin to end - 1 of a CSR matrix. It moves its own terms to their optimum and
-takes what they moved by from `errors`, what all terms leave of the ratings, and from `targets`,
-what the time terms leave of them.
+Terms move to their optimum, and what they moved by is taken from `errors`, what all terms leave of
+the ratings, and from `targets`, what the time terms leave of them. All ratings are in the order of
+those by user. Pieces begin to end - 1 may be worked on at the same time.
 """
 
 from __future__ import annotations
@@ -56,42 +56,47 @@ def solve_drift(indptr, dev, errors, targets, drift, ridge, begin, end):
 
 
 @kernel
-def solve_groups(
-    indptr, cells, groups, first, errors, targets, bias, sums, counts, ridge, begin, end
-):
+def sum_groups(groups, errors, sums):
+    """Add each rating's error to the sum of its group; errors, groups: (n,), groups numbers them.
+
+    Written: sums (n_groups,) float64.
+    """
+    for c in range(len(errors)):
+        sums[groups[c]] += errors[c]
+
+
+@kernel
+def solve_groups(first, counts, sums, bias, ridge):
     """A bias of each group of a row's ratings, b_g = (s_g - c n_g) / (n_g + ridge).
 
     s_g sums the errors of the group as they are without b_g, n_g counts them, and c is such that
     sum_g n_g b_g = 0: the mean of the row is left to its own bias. This minimizes
     sum (e - b_g)^2 + ridge sum_g b_g^2 under that constraint, c being its multiplier.
 
-    cells: (n,), the places of each row's ratings in `groups`, `errors` and `targets`, all (n,);
-    groups count from 0 in each row, and those of row r are the biases from first[r] on, up to
-    first[r + 1] - 1. sums, counts: room for the largest number of groups of a row. Written: errors,
-    targets, bias, sums, counts. O(n).
+    Row r has the groups first[r] to first[r + 1] - 1. counts: (n_groups,) n_g; sums: (n_groups,)
+    float64, the errors with b_g. Written: bias (n_groups,), and what it moved by in place of sums.
     """
-    for row in range(begin, end):
-        base = first[row]
-        n_groups = first[row + 1] - base
-        for g in range(n_groups):
-            sums[g] = 0.0
-            counts[g] = 0.0
-        for k in range(indptr[row], indptr[row + 1]):
-            g = groups[cells[k]]
-            sums[g] += errors[cells[k]] + bias[base + g]
-            counts[g] += 1.0
+    for row in range(len(first) - 1):
         # c = sum_g n_g s_g / (n_g + ridge) / sum_g n_g^2 / (n_g + ridge)
         above, below = 0.0, 0.0
-        for g in range(n_groups):
-            if counts[g] > 0.0:
-                above += counts[g] * sums[g] / (counts[g] + ridge)
-                below += counts[g] * counts[g] / (counts[g] + ridge)
-        for g in range(n_groups):
-            if counts[g] > 0.0:
-                b = (sums[g] - above / below * counts[g]) / (counts[g] + ridge)
-                sums[g] = b - bias[base + g]
-                bias[base + g] = b
-        for k in range(indptr[row], indptr[row + 1]):
-            c = cells[k]
-            errors[c] -= sums[groups[c]]
-            targets[c] -= sums[groups[c]]
+        for g in range(first[row], first[row + 1]):
+            n = np.float64(counts[g])
+            if n > 0.0:
+                sums[g] += n * bias[g]
+                above += n * sums[g] / (n + ridge)
+                below += n * n / (n + ridge)
+        for g in range(first[row], first[row + 1]):
+            n = np.float64(counts[g])
+            if n > 0.0:
+                b = (sums[g] - above / below * n) / (n + ridge)
+                sums[g] = b - bias[g]
+                bias[g] = b
+
+
+@kernel
+def subtract_steps(groups, steps, errors, targets, begin, end):
+    """Take the step of its group from the error and the target of each rating begin to end - 1."""
+    for c in range(begin, end):
+        step = np.float32(steps[groups[c]])
+        errors[c] -= step
+        targets[c] -= step
