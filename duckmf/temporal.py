@@ -151,15 +151,23 @@ class Temporal:
         total = np.zeros(len(users), np.float32)
         if self.bin_bias is not None:
             total += self.bin_bias[items, self.span.bins(times, self.bin_bias.shape[1])]
-        dev = self.span.deviations(times, self.centers[users])
-        if self.drift is not None:
-            total += self.drift[users] * dev
-        if self.factor_drift is not None and Q is not None:
-            total += dev * np.einsum("nf,nf->n", self.factor_drift[users], Q[items])
+        if self.drift is not None or self.factor_drift is not None:
+            total += self._slopes(users, items, Q) * self.span.deviations(
+                times, self.centers[users]
+            )
         if self.user_days is not None and self.day_bias is not None:
             places, there = self.user_days.places(users, day_numbers(times))
             total += np.where(there, self.day_bias[places], np.float32(0))
         return total
+
+    def _slopes(
+        self, users: NDArray[np.int32], items: NDArray[np.int32], Q: NDArray[np.float32] | None
+    ) -> NDArray[np.float32]:
+        """What dev_u(t) is multiplied by."""
+        slopes = np.zeros(len(users), np.float32) if self.drift is None else self.drift[users]
+        if self.factor_drift is not None and Q is not None:
+            slopes = slopes + np.einsum("nf,nf->n", self.factor_drift[users], Q[items])
+        return slopes
 
 
 def copied(array: NDArray[np.float32] | None) -> NDArray[np.float32] | None:

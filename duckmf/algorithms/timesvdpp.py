@@ -26,7 +26,8 @@ import numpy as np
 
 from duckmf.algorithms.svd import vector_rows
 from duckmf.algorithms.svdpp import Svdpp, SvdppOptions
-from duckmf.algorithms.temporal import PARTS, Dial
+from duckmf.algorithms.temporal import PARTS
+from duckmf.algorithms.temporal_parts import Dial
 from duckmf.model import Factors
 from duckmf.options import option
 from duckmf.ratings import Ratings

@@ -71,23 +71,27 @@ def solve_groups(first, counts, sums, bias, ridge):
 
     s_g sums the errors of the group as they are without b_g, n_g counts them, and c is such that
     sum_g n_g b_g = 0: the mean of the row is left to its own bias. This minimizes
-    sum (e - b_g)^2 + ridge sum_g b_g^2 under that constraint, c being its multiplier.
+    sum (e - b_g)^2 + ridge sum_g b_g^2 under that constraint, c being its multiplier. The bias of a
+    row's only group with ratings stays 0.
 
     Row r has the groups first[r] to first[r + 1] - 1. counts: (n_groups,) n_g; sums: (n_groups,)
     float64, the errors with b_g. Written: bias (n_groups,), and what it moved by in place of sums.
     """
     for row in range(len(first) - 1):
         # c = sum_g n_g s_g / (n_g + ridge) / sum_g n_g^2 / (n_g + ridge)
-        above, below = 0.0, 0.0
+        above, below, present = 0.0, 0.0, 0
         for g in range(first[row], first[row + 1]):
             n = np.float64(counts[g])
             if n > 0.0:
+                present += 1
                 sums[g] += n * bias[g]
                 above += n * sums[g] / (n + ridge)
                 below += n * n / (n + ridge)
         for g in range(first[row], first[row + 1]):
             n = np.float64(counts[g])
-            if n > 0.0:
+            if present < 2:
+                sums[g] = 0.0
+            elif n > 0.0:
                 b = (sums[g] - above / below * n) / (n + ridge)
                 sums[g] = b - bias[g]
                 bias[g] = b
