@@ -68,8 +68,7 @@ class Split:
         workers = Workers(1)
         ratings, _ = canonical(self.train, *self.shape, "mean", workers)
         algorithm = algorithms.find(name)
-        options = algorithm.Options(**({"temporal": parts} if parts or name != "als" else {}))
-        training = algorithms.make(algorithm, ratings, options, workers)
+        training = algorithms.make(algorithm, ratings, algorithm.Options(temporal=parts), workers)
         for number in range(1, training.epochs + 1):
             training.epoch(number)
         test = self.test
