@@ -20,7 +20,7 @@
 -- in this order.
 --
 -- model             a relation made by mf_fit with algorithm 'als' or 'implicit_als',
---                   keep_seen := true and nonnegative := false. Of its items, all that the user
+--                   keep_seen := true, nonnegative := false and no time terms. Of its items, all that the user
 --                   rated must be there, and all of an 'implicit_als' model that gives weight to
 --                   unobserved pairs
 -- user_id, item_id  a pair. If the model does not know both, there are no rows
@@ -80,6 +80,9 @@ from (
                 when any_value((m.info ->> '$.options.nonnegative')::boolean)
                     then error('mf_explain: nonnegative factors are no sum over ratings. '
                         || 'Train with nonnegative := false.')
+                when json_array_length(any_value(m.info), '$.options.temporal') > 0
+                    then error('mf_explain: scores with time terms are no sum over ratings alone. '
+                        || 'Train without temporal.')
                 when coalesce(k < 1, true)
                     then error('mf_explain: k is ' || coalesce(k::varchar, 'NULL')
                         || '. Give how many items to list, at least 1.')
