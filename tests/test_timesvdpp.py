@@ -224,3 +224,28 @@ def test_in_sql_every_part_is_there_and_ts_is_needed(small):
             "mf_fit: algorithm 'timesvdpp' learns from times and ts is not given; add ts := ..., "
             "or choose algorithm := 'svdpp'."
         )
+
+
+def held_out_loss(con, algorithm: str, temporal: str, held_out: str) -> float:
+    """The validation loss after all epochs on MovieLens."""
+    ts = "" if temporal == "[]" else f", ts := rated_at, temporal := {temporal}"
+    return con.execute(
+        f"select metrics.validation_loss from mf_fit(ratings, user_id, movie_id, rating{ts}, "
+        f"algorithm := '{algorithm}', {held_out}, patience := 100, progress := false) "
+        "where kind = 'epoch' order by epoch desc limit 1"
+    ).fetchone()[0]
+
+
+def test_time_terms_pay_on_random_splits_and_do_no_harm_forward_in_time(movielens):
+    random = "validation_fraction := 0.2"
+    assert held_out_loss(movielens, "bias", "'all'", random) < (
+        held_out_loss(movielens, "bias", "[]", random) - 0.005
+    )
+    als = held_out_loss(movielens, "als", "[]", random)
+    assert held_out_loss(movielens, "als", "'all'", random) < als - 0.005
+    assert held_out_loss(movielens, "timesvdpp", "'all'", random) < als - 0.005
+    cut = movielens.execute("select quantile_disc(rated_at, 0.8) from ratings").fetchone()[0]
+    forward = f"validation := rated_at > timestamp '{cut}'"
+    als = held_out_loss(movielens, "als", "[]", forward)
+    for algorithm in ("als", "timesvdpp"):
+        assert held_out_loss(movielens, algorithm, "'all'", forward) < als + 0.002
