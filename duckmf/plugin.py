@@ -23,6 +23,8 @@ INSTANCE = "mf__instance_"
 # DuckDB may call a function after its connection is gone: what is registered stays for good.
 _registered: list[Udfs] = []
 _loaded: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
+# Parsed once: a client such as dbt opens many connections.
+_macros: list[duckdb.Statement] = []
 
 
 def load(con: duckdb.DuckDBPyConnection) -> None:
@@ -45,7 +47,11 @@ def add_functions(con: duckdb.DuckDBPyConnection) -> None:
 
 def add_macros(con: duckdb.DuckDBPyConnection) -> None:
     """Give a connection the macros, as temp macros; its instance has the Python functions."""
-    con.execute(sqlfiles.temporary())
+    global _macros
+    if not _macros:
+        _macros = con.extract_statements(sqlfiles.temporary())
+    for statement in _macros:
+        con.execute(statement)
 
 
 def _udfs_of(con: duckdb.DuckDBPyConnection) -> Udfs:
