@@ -385,3 +385,25 @@ def test_a_served_database_trains_for_a_dbt_without_plugins(tmp_path):
         statuses = project.dbt("run")
         assert (statuses["films"], statuses["top3"]) == ("success", "success")
     assert project.query("select count(*) from top3") == [(120,)]
+
+
+def test_the_macros_take_options_and_expressions(tmp_path):
+    project = Project(
+        tmp_path,
+        {
+            "ratings.sql": f"select *, date '2024-01-01' + (user_id % 20)::int as day from ({RATINGS})",
+            "ratings.yml": {"models": [{"name": "ratings", "config": {"event_time": "day"}}]},
+            "films.sql": "{{ config(materialized='table') }}"
+            "{{ duckmf.fit(ref('ratings'), 'user_id', 'item_id * 2', 'rating', ts='day',"
+            " validation='user_id = 1', n_factors=3, algorithm='svd', keep_seen=false, seed=none) }}",
+            "literals.sql": """select {{ duckmf.literal(["it's", "two"]) }}, {{ duckmf.literal(1.5) }}""",
+        },
+    )
+    project.dbt("run")
+    info = "algorithm, n_factors, held_out, options.keep_seen, users"
+    assert project.query(f"select {info} from mf_info(films)") == [("svd", 3, 20, "false", 40)]
+    assert project.query("select max(item_id) from films") == [(58,)]
+    assert project.query("from literals") == [(["it's", "two"], 1.5)]
+
+    project.dbt("run", "--sample", "{'start': '2024-01-01', 'end': '2024-01-06'}")
+    assert project.query("select users from mf_info(films)") == [(10,)]
