@@ -49,7 +49,7 @@ def temporary() -> str:
     batch = _text(path for path in files() if path.stem == BATCH)
     text = "\n".join(("", plain, _under_other_names(plain, batch), batch))
     text = text.replace("\ncreate or replace macro ", "\ncreate or replace temp macro ")
-    return text.replace("\ncomment on macro table ", "\ncomment on macro table temp.")
+    return re.sub(r"\ncomment on macro (table )?", r"\g<0>temp.", text)
 
 
 def _under_other_names(plain: str, batch: str) -> str:

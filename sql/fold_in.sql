@@ -38,6 +38,7 @@
 -- and so has no type, pass until it is said that the relation is no model.
 create or replace macro mf__cast_like(value, example) as
     cast_to_type({'v': value}, {'v': example}).v;
+comment on macro mf__cast_like is 'A value in the type of an example';
 
 create or replace macro mf_fold_in(
     model, source, user_id, item_id, rating := null, ts := null,
