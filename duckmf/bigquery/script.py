@@ -22,6 +22,9 @@ _GAP = r"(?>\s+|--[^\r\n]*|/\*(?s:.*?)\*/|\*/)*+"
 _CREATE = rf"\bcreate\b{_GAP}(?:or\b{_GAP}replace\b{_GAP})?model\b"
 _DROP = rf"\bdrop\b{_GAP}model\b"
 _CALL = rf"\bml{_GAP}\.{_GAP}\w+{_GAP}\({_GAP}model\b"
+# To DuckDB's parser these are white space, to its lexer they are letters.
+_SPACES = str.maketrans(dict.fromkeys("\u00a0\u1680\u202f\u205f\u3000\ufeff", " "))
+_SPACES |= dict.fromkeys(range(0x2000, 0x200C), " ")
 # A text without a match has no statement of ours; one with a match may have.
 _LIKELY = re.compile(f"{_CREATE}|{_DROP}|{_CALL}", re.IGNORECASE)
 
@@ -70,7 +73,7 @@ def statements(text: str) -> list[Statement]:
     from duckmf.bigquery import words
 
     tokens = words.tokenize(text)
-    if not tokens or not _agrees(text, tokens):
+    if not (tokens and _is_unicode(text) and _agrees(text, tokens)):
         return [Statement(text)]
     found = list(_pieces(text, tokens))
     marked = any(s.ours or words.in_backticks(text, s.words) for s in found)
@@ -90,18 +93,37 @@ def _pieces(text: str, tokens: list[Token]) -> Iterator[Statement]:
         begin, first = end, last
 
 
+def _is_unicode(text: str) -> bool:
+    """Whether DuckDB can be given the text: Python's may have half of a pair of surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def _agrees(text: str, tokens: list[Token]) -> bool:
-    """Whether both lexers see the same parentheses and semicolons, and DuckDB our words."""
+    """Whether both lexers see the same parentheses and semicolons, and DuckDB our words.
+
+    No word of DuckDB's may lie outside sqlglot's, in what sqlglot takes for a comment.
+    """
     from duckmf.bigquery import words
 
     plain = _plain_words(text)
     signs = {token.start for token in tokens if words.bare(token) in ("(", ")", ";")}
-    theirs = {offset for offset in plain if text[offset] in "();"}
-    return signs == theirs and all(word.start in plain for word in words.ours(tokens))
+    if signs != {offset for offset in plain if text[offset] in "();"}:
+        return False
+    ends = iter(tokens)
+    token = next(ends)
+    for offset in sorted(plain):
+        while token.end < offset:
+            token = next(ends, None)
+            if token is None:
+                return False
+        if offset < token.start:
+            return False
+    return all(word.start in plain for word in words.ours(tokens))
 
 
 def _plain_words(text: str) -> set[int]:
     """Where DuckDB sees a word or a sign begin that is no constant and no comment."""
+    text = text.translate(_SPACES)
     quoted = (duckdb.token_type.string_const, duckdb.token_type.comment)
     offsets = {offset for offset, kind in duckdb.tokenize(text) if kind not in quoted}
     if text.isascii():
