@@ -380,11 +380,11 @@ def test_if_not_exists_trains_nothing_where_there_is_a_model(small):
 def test_what_is_no_model_is_neither_replaced_nor_dropped(small):
     created(small)
     assert refusal(small, MODEL.format("", "").replace("model m", "model ratings")) == (
-        "CREATE MODEL: ratings is a table and no model; give the model another name."
+        "CREATE MODEL: ratings is taken by what is no model; give the model another name."
     )
     assert (
         refusal(small, "drop model ratings")
-        == "DROP MODEL: ratings is a table but no model; name a model."
+        == "DROP MODEL: ratings is no model but another relation; name a model."
     )
     assert refusal(small, "drop model if exists ratings") == refusal(small, "drop model ratings")
     assert refusal(small, "drop model nothing") == (
@@ -436,7 +436,7 @@ def test_names_lead_where_duckdb_looks_for_them(small):
         ("ml.weights(model m, table ratings)", "ML.WEIGHTS: it takes the model alone; leave the data out."),
         ("ml.predict(model m)", "ML.PREDICT: it needs TABLE name or (query); ML.RECOMMEND does not."),
         ("ml.evaluate(model m, struct(0.5 as threshold))", "ML.EVALUATE: THRESHOLD does not apply to these models; leave it out."),
-        ("ml.recommend(model ratings)", "ML.RECOMMEND: ratings is a table but no model; name a model."),
+        ("ml.recommend(model ratings)", "ML.RECOMMEND: ratings is no model but another relation; name a model."),
     ],
 )  # fmt: skip
 def test_a_function_is_refused(small, call, message):

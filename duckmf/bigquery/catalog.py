@@ -14,29 +14,14 @@ import duckdb
 from duckmf.bigquery.names import Name, literal
 from duckmf.errors import BigQueryError
 
-# Where a name leads: temporary things first, then the schemas of the search path.
 _FIND = """
-from (
-    select database_name as d, schema_name as s, table_name as t, 'TABLE' as kind
-    from duckdb_tables() where lower(table_name) = lower({name})
-    union all
-    select database_name, schema_name, view_name, 'VIEW'
-    from duckdb_views() where lower(view_name) = lower({name}) and not internal
-)
-where case
-    when {database} is not null then lower(d) = lower({database}) and lower(s) = lower({schema})
-    when {schema} is not null then lower({schema}) in (lower(s), lower(d))
-    else d = 'temp' or list_contains(current_schemas(true), s)
-end
-order by
-    d = 'temp' desc, d = current_database() desc, lower(s) = lower({schema}) desc,
-    list_position(current_schemas(true), s)
-limit 1
-"""
-_COLUMNS = """
-select count(*) from duckdb_columns()
-where database_name = {} and schema_name = {} and table_name = {}
-    and column_name in ('kind', 'user_id', 'item_id', 'bias', 'info')
+select
+    database_name, schema_name, table_name,
+    count(*) filter (where column_name in ('kind', 'user_id', 'item_id', 'bias', 'info')) = 5,
+    current_database(), current_schemas(true)
+from duckdb_columns()
+where lower(table_name) = lower({}) and not internal
+group by all
 """
 _SCHEMA = """
 select 1 from duckdb_schemas()
@@ -49,8 +34,7 @@ where lower(schema_name) = lower({})
 class Relation:
     """A table or view of the database, and what it says of itself if it is a model."""
 
-    name: Name
-    kind: str  # 'TABLE' or 'VIEW'
+    name: Name  # in full
     info: dict[str, Any] | None
 
     @property
@@ -66,14 +50,44 @@ class Relation:
 
 
 def find(con: duckdb.DuckDBPyConnection, name: Name) -> Relation | None:
-    """The table or view that a name leads to."""
-    own, schema, database = map(literal, (*reversed(name.parts), None, None)[:3])
-    rows = _rows(con, _FIND.format(name=own, schema=schema, database=database))
-    if not rows:
+    """The table or view that a name leads to.
+
+    Temporary ones come first, then those of the current database, in the order of its schemas.
+    """
+    rows = _rows(con, _FIND.format(literal(name.parts[-1])))
+    fitting = [row for row in rows if _fits(name, row)]
+    if not fitting:
         return None
-    *path, kind = rows[0]
+    *path, is_model, _, _ = min(fitting, key=lambda row: _distance(name, row))
     full = Name(tuple(path))
-    return Relation(full, kind, _info(con, full))
+    return Relation(full, _info(con, full) if is_model else None)
+
+
+def _fits(name: Name, row: tuple[Any, ...]) -> bool:
+    database, schema, _, _, _, schemas = row
+    *given, _ = map(str.lower, name.parts)
+    if len(given) == 2:
+        return given == [database.lower(), schema.lower()]
+    if given:
+        return given[0] in (schema.lower(), database.lower())
+    return database == "temp" or schema in schemas
+
+
+def _distance(name: Name, row: tuple[Any, ...]) -> tuple[object, ...]:
+    database, schema, _, _, current, schemas = row
+    is_schema = len(name.parts) > 1 and schema.lower() == name.parts[-2].lower()
+    place = schemas.index(schema) if schema in schemas else len(schemas)
+    return database != "temp", database != current, not is_schema, place, database, schema
+
+
+def is_view(con: duckdb.DuckDBPyConnection, relation: Relation) -> bool:
+    """Whether it is a view."""
+    database, schema, own = map(literal, relation.name.parts)
+    query = (
+        f"select 1 from duckdb_views() where database_name = {database} "
+        f"and schema_name = {schema} and view_name = {own}"
+    )
+    return bool(_rows(con, query))
 
 
 def has_schema(con: duckdb.DuckDBPyConnection, name: Name) -> bool:
@@ -93,15 +107,11 @@ def model(con: duckdb.DuckDBPyConnection, what: str, name: Name) -> Relation:
             f"{what}: there is no model {name}; CREATE MODEL makes one, and a CTE cannot be one."
         )
     if relation.info is None:
-        raise BigQueryError(
-            f"{what}: {name} is a {relation.kind.lower()} but no model; name a model."
-        )
+        raise BigQueryError(f"{what}: {name} is no model but another relation; name a model.")
     return relation
 
 
 def _info(con: duckdb.DuckDBPyConnection, name: Name) -> dict[str, Any] | None:
-    if _rows(con, _COLUMNS.format(*map(literal, name.parts))) != [(5,)]:
-        return None
     rows = _rows(con, f"select info::varchar from {name.sql} where kind = 'model' limit 2")
     return json.loads(rows[0][0]) if len(rows) == 1 and rows[0][0] else None
 

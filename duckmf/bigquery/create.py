@@ -33,7 +33,7 @@ def create_sql(con: duckdb.DuckDBPyConnection, statement: CreateModel) -> str:
     there = catalog.find(con, statement.name)
     if there is not None and there.info is None:
         raise BigQueryError(
-            f"CREATE MODEL: {statement.name} is a {there.kind.lower()} and no model; "
+            f"CREATE MODEL: {statement.name} is taken by what is no model; "
             "give the model another name."
         )
     if there is not None and statement.if_not_exists:
@@ -97,4 +97,5 @@ def drop_sql(con: duckdb.DuckDBPyConnection, statement: DropModel) -> str:
     if statement.if_exists and catalog.find(con, statement.name) is None:
         return ""
     model = catalog.model(con, "DROP MODEL", statement.name)
-    return f"DROP {model.kind} {model.name.sql}"
+    kind = "VIEW" if catalog.is_view(con, model) else "TABLE"
+    return f"DROP {kind} {model.name.sql}"

@@ -8,6 +8,7 @@ comment. Where they do not, or sqlglot cannot read the text at all, the text is 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -68,7 +69,8 @@ def statements(text: str) -> list[Statement]:
     A script that has nothing of ours, or that the two lexers read differently, is one statement.
     Nothing is raised for what is wrong: that is found when it is translated.
     """
-    if not (_LIKELY.search(text) or "`" in text):
+    likely = "model" in text.lower() and _LIKELY.search(text)  # the first is ten times faster
+    if not likely and "`" not in text:
         return [Statement(text)]
     from duckmf.bigquery import words
 
@@ -109,14 +111,10 @@ def _agrees(text: str, tokens: list[Token]) -> bool:
     signs = {token.start for token in tokens if words.bare(token) in ("(", ")", ";")}
     if signs != {offset for offset in plain if text[offset] in "();"}:
         return False
-    ends = iter(tokens)
-    token = next(ends)
-    for offset in sorted(plain):
-        while token.end < offset:
-            token = next(ends, None)
-            if token is None:
-                return False
-        if offset < token.start:
+    begins = [token.start for token in tokens]
+    for offset in plain:
+        place = bisect_right(begins, offset) - 1
+        if place < 0 or offset > tokens[place].end:
             return False
     return all(word.start in plain for word in words.ours(tokens))
 
