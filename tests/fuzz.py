@@ -94,7 +94,7 @@ def without_quotes(text: str) -> str | None:
     out, i = [], 0
     while i < len(text):
         rest = text[i : i + 2]
-        word_before = bool(re.search(r"[\w$]$", "".join(out[-1:])))
+        word_before = _ends_in_a_name("".join(out[-40:]))
         if rest == "--":
             end = re.search(r"[\r\n]|$", text[i:])
             i += end.start() if end else 0
@@ -119,6 +119,12 @@ def without_quotes(text: str) -> str | None:
             out.append(text[i])
             i += 1
     return "".join(out)
+
+
+def _ends_in_a_name(text: str) -> bool:
+    """Whether a $ here goes on with a name; behind a number it does not."""
+    word = re.search(r"[\w$]*$", text)
+    return bool(word and re.sub(r"^\d[\d_]*", "", word.group()))
 
 
 def _comment_end(text: str, i: int) -> int | None:

@@ -1,7 +1,7 @@
 """The README's SQL runs, and gives what the README says. `python -m tests.test_readme` renews it.
 
 Every ```sql block runs, in order, in one database that has the tables `ratings` and `movies`; a
-```text block behind it is its output.
+```text block behind it is its output. Statements of BigQuery ML go through duckmf's reader.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 
 import duckmf
+from duckmf import bigquery
 from tests.conftest import MOVIELENS
 
 README = Path(__file__).parent.parent / "README.md"
@@ -28,11 +29,15 @@ def prepared() -> duckdb.DuckDBPyConnection:
 def output(con: duckdb.DuckDBPyConnection, sql: str) -> str:
     """What the last statement of a block shows: aligned columns, numbers to the right."""
     relation = None
-    for statement in con.extract_statements(sql):
-        if statement.type == duckdb.StatementType.SELECT:
-            relation = con.sql(statement.query)
-        else:
-            con.execute(statement)
+    for part in bigquery.statements(sql):
+        if part.ours:
+            relation = bigquery.run(con, part) or relation
+            continue
+        for statement in con.extract_statements(part.text):
+            if statement.type == duckdb.StatementType.SELECT:
+                relation = con.sql(statement.query)
+            else:
+                con.execute(statement)
     if relation is None:
         return ""
     rows = [relation.columns, *[[cell(value) for value in row] for row in relation.fetchall()]]
