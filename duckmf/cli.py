@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import os
 import shutil
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -14,22 +16,74 @@ import duckdb
 import duckmf
 from duckmf.errors import CommandError, DuckMFError
 
+SHELL = """\
+A SQL shell in which mf_fit trains and CREATE MODEL of BigQuery ML works. Without -c and -f it reads
+standard input; from a terminal that is an interactive shell.
+"""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
-    options = parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    commands, names = command_parser()
+    parser = commands if words[:1] and words[0] in names else shell_parser(names)
+    options = parser.parse_args(words)
     try:
         options.run(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (duckdb.Error, DuckMFError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt as interrupted:
+        print(interrupted, file=sys.stderr)
+        return 130
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
-    """What the command understands."""
+def shell_parser(commands: Sequence[str]) -> argparse.ArgumentParser:
+    """The options of the shell, which are those of DuckDB's."""
+    shell = argparse.ArgumentParser(
+        prog="duckmf",
+        description=SHELL,
+        epilog=f"Other commands: {', '.join(commands)}. duckmf COMMAND --help explains them.",
+        allow_abbrev=False,
+    )
+    shell.add_argument("--version", action="version", version=f"duckmf {duckmf.__version__}")
+    shell.add_argument(
+        "database", nargs="?", default=":memory:", metavar="FILE", help="made if missing"
+    )
+    shell.add_argument("-readonly", action="store_true", help="do not write to the database")
+    for mode in ("csv", "json", "jsonlines"):
+        shell.add_argument(
+            f"-{mode}",
+            dest="mode",
+            action="store_const",
+            const=mode,
+            help=f"show results as {mode}",
+        )
+    for flag, kind, help in (("-c", "SQL", "run statements"), ("-f", "FILE", "run a file of them")):
+        shell.add_argument(
+            flag,
+            dest="inputs",
+            metavar=kind,
+            type=partial(_input, kind),
+            help=help,
+            action="append",
+            default=[],
+        )
+    shell.set_defaults(run=_shell, mode="duckbox")
+    return shell
+
+
+def _input(kind: str, text: str) -> tuple[str, str]:
+    return kind, text
+
+
+def command_parser() -> tuple[argparse.ArgumentParser, list[str]]:
+    """The other commands, and their names."""
     top = argparse.ArgumentParser(prog="duckmf", description="Recommendations in DuckDB.")
-    top.add_argument("--version", action="version", version=f"duckmf {duckmf.__version__}")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     demo = commands.add_parser(
         "demo", help="train on MovieLens and recommend films, showing the SQL that does it"
@@ -47,7 +101,7 @@ def parser() -> argparse.ArgumentParser:
     )
     package.add_argument("folder", metavar="FOLDER", help="where `local:` in packages.yml points")
     package.set_defaults(run=_dbt_package)
-    return top
+    return top, list(commands.choices)
 
 
 def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -63,6 +117,12 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     token.add_argument("--token-file", type=Path, metavar="FILE", help="read the token from a file")
     serve.set_defaults(run=_serve)
+
+
+def _shell(options: argparse.Namespace) -> None:
+    from duckmf.shell import main as shell
+
+    shell.run(options.database, options.readonly, options.mode, options.inputs)
 
 
 def _demo(options: argparse.Namespace) -> None:

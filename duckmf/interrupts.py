@@ -13,26 +13,25 @@ import socket
 import threading
 
 _receiver: socket.socket | None = None
+_sender: socket.socket | None = None
 
 
 def listen() -> None:
-    """Start to notice SIGINT; does nothing where somebody else owns the wakeup descriptor.
+    """Notice SIGINT from now on; does nothing where somebody else owns the wakeup descriptor.
 
-    Python lets only the main thread set it; from another thread this does nothing either.
+    An owner that has gone took ours with it: listening again brings it back. Python lets only the
+    main thread set it; from another thread this does nothing either.
     """
-    global _receiver
-    if _receiver is not None or threading.current_thread() is not threading.main_thread():
+    global _receiver, _sender
+    if threading.current_thread() is not threading.main_thread():
         return
-    receiver, sender = socket.socketpair()
-    sender.setblocking(False)
-    owner = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
-    if owner == -1:
-        sender.detach()  # stays open as long as the process
-        _receiver = receiver
-    else:
+    if _receiver is None or _sender is None:
+        _receiver, _sender = socket.socketpair()
+        _sender.setblocking(False)
+    ours = _sender.fileno()
+    owner = signal.set_wakeup_fd(ours, warn_on_full_buffer=False)
+    if owner not in (-1, ours):
         signal.set_wakeup_fd(owner, warn_on_full_buffer=False)
-        sender.close()
-        receiver.close()
 
 
 def wait(seconds: float) -> bool:

@@ -111,9 +111,7 @@ def _macros(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
         try:
             yield
         finally:
-            names = sqlfiles.training_macros()
-            drops = (f"drop macro table if exists {name};" for name in names)
-            _in_one_transaction(cursor, "\n".join(drops))
+            _in_one_transaction(cursor, sqlfiles.withdrawn())
 
 
 def _in_one_transaction(con: duckdb.DuckDBPyConnection, statements: str) -> None:

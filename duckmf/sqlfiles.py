@@ -36,10 +36,11 @@ def served() -> str:
     return _text(path for path in files() if path.stem != BATCH)
 
 
-def training_macros() -> list[str]:
-    """The names of those in `served` that only such a process can use."""
+def withdrawn() -> str:
+    """What drops those of `served` that only such a process can use."""
     text = _text(path for path in files() if path.stem in NEED_PYTHON - {BATCH})
-    return re.findall(r"^create or replace macro (\w+)\(", text, re.MULTILINE)
+    macros = re.findall(r"^comment on macro (table |)(\w+)", text, re.MULTILINE)
+    return "\n".join(f"drop macro {kind}if exists {name};" for kind, name in macros)
 
 
 @cache

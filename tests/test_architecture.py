@@ -48,6 +48,7 @@ ALLOWED = {
     "dbt": {"dbt", "duckdb"},
     "demo": {"duckdb"},
     "serve": {"duckdb"},
+    "shell": {"duckdb", "prompt_toolkit", "pygments"},
     "cli": {"duckdb"},
     "__init__": set(),
     "bigquery": {"duckdb", "sqlglot"},

@@ -200,9 +200,9 @@ def test_stopping_gives_a_training_up_and_leaves_nothing_behind(shop, number):
         time.sleep(1)  # into the training
         assert server.stop(number) == 0
         assert server.process.stderr.read() == ""
-        assert (
-            "mf_fit: the training was interrupted. Nothing was written." in client.communicate()[1]
-        )
+        message = client.communicate()[1]
+        assert re.search(r"mf_fit: the training was (interrupted|given up)", message), message
+        assert "Nothing was written" in message
     with duckdb.connect(str(shop)) as con:
         assert con.execute("show tables").fetchall() == [("ratings",)]
 

@@ -1,0 +1,1 @@
+"""`duckmf DB`: a SQL shell on a duckmf connection, interactive or for scripts."""
