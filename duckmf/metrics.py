@@ -24,7 +24,7 @@ from duckmf.topk import Ranking
 Codes: TypeAlias = NDArray[np.int32]
 Floats: TypeAlias = NDArray[np.float32]
 
-PIECE = 1 << 16  # rows that are predicted at a time
+PIECE = 1 << 12  # rows that are predicted at a time: their factors stay in the cache
 BLOCK = 256  # users that are scored at a time
 
 

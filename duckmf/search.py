@@ -84,7 +84,7 @@ def size(spaces: list[Space]) -> float:
 
 
 class Grid:
-    """All combinations, in an order drawn by the seed: trials are stopped by what came before."""
+    """All combinations; who comes first decides who is stopped, so central ones do."""
 
     def __init__(self, spaces: list[Space], seed: int) -> None:
         for space in spaces:
@@ -98,9 +98,9 @@ class Grid:
                 f"mf_fit: the grid has {n:,} combinations; choose search := 'random' or 'tpe' with "
                 "trials := ...."
             )
-        self._tries = shuffled(spaces, seed)
-        self.n_trials = len(self._tries)
-        self._rest = iter(self._tries)
+        tries = in_order(shuffled(spaces, seed))
+        self.n_trials = len(tries)
+        self._rest = iter(tries)
 
     def propose(self) -> Try | None:
         """What to try next; None at the end."""
@@ -116,15 +116,29 @@ def shuffled(spaces: list[Space], seed: int) -> list[Try]:
     return [tries[n] for n in np.random.default_rng(seed).permutation(len(tries))]
 
 
+def in_order(tries: list[Try]) -> list[Try]:
+    """Those in the middle of their lists first: what is at their ends meets something to beat."""
+    return sorted(tries, key=_distance)
+
+
+def _distance(tried: Try) -> float:
+    """How many places the values of lists lie from the middle, in sum."""
+    return sum(
+        abs(values.index(tried.searched[name]) - (len(values) - 1) / 2)
+        for name, values in tried.space.choices.items()
+    )
+
+
 class Random:
     """Combinations drawn evenly, each once."""
 
     def __init__(self, spaces: list[Space], n_trials: int, seed: int) -> None:
         self._spaces, self._rng = spaces, np.random.default_rng(seed)
         n = size(spaces)
-        self.n_trials = int(min(n_trials, n))
-        listed = shuffled(spaces, seed)[: self.n_trials] if n <= FEW else self._draws()
-        self._rest = itertools.islice(listed, self.n_trials)
+        most = int(min(n_trials, n))
+        listed = iter(shuffled(spaces, seed)) if n <= FEW else fresh(self._draw)
+        self.n_trials = most
+        self._rest = itertools.islice(listed, most)
 
     def propose(self) -> Try | None:
         """What to try next; None at the end."""
@@ -132,9 +146,6 @@ class Random:
 
     def learn(self, loss: float | None, complete: bool) -> None:
         """Draws do not depend on what came before."""
-
-    def _draws(self) -> Iterator[Try]:
-        return fresh(self._draw)
 
     def _draw(self) -> Try:
         space = self._spaces[int(self._rng.integers(len(self._spaces)))]

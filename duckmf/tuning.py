@@ -6,12 +6,13 @@ A trial is the training that mf_fit makes of its options with the same rows held
 from __future__ import annotations
 
 import math
-import statistics
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+import numpy as np
 
 from duckmf import metrics, search
 from duckmf.checks import check_count
@@ -25,7 +26,8 @@ from duckmf.space import spaces
 from duckmf.threads import Workers
 from duckmf.training import Training
 
-RUNGS = (1 / 4, 1 / 2)  # the shares of a trial's epochs after which it may be stopped
+# (a share of a trial's epochs, the share of the earlier trials among whose best it goes on)
+RUNGS = ((0.2, 3 / 4), (0.4, 1 / 2), (0.6, 1 / 3))
 TRIALS = 20
 ERRORS = ("rmse", "mae")  # the objectives that are smaller where a model is better
 LONGEST_LIST = 100_000
@@ -208,11 +210,12 @@ class Tuning:
 
 
 class Halving:
-    """Stops a trial that is worse than half of the earlier ones were after as many of their epochs.
+    """Stops a trial that is not among the best of the earlier ones, as far as they had come then.
 
-    Asynchronous successive halving with two rungs, so that one model is held at a time (Li et al.
-    2020, "A system for massively parallel hyperparameter tuning"). Only trials of one algorithm
-    are compared: others come down at another pace.
+    Asynchronous successive halving, so that one model is held at a time (Li et al. 2020, "A system
+    for massively parallel hyperparameter tuning"), with rungs that begin gently: a model of more
+    factors, or with smaller steps, is behind at first. Only trials of one algorithm are compared:
+    others come down at another pace.
     """
 
     def __init__(self) -> None:
@@ -220,13 +223,15 @@ class Halving:
 
     def rung(self, done: int, epochs: int, more: bool) -> int | None:
         """The rung that a trial reaches with an epoch, if it reaches one before its end."""
-        reached = [n for n, share in enumerate(RUNGS) if done == math.ceil(share * epochs)]
+        reached = [
+            n for n, (share, _) in enumerate(RUNGS) if done == math.ceil(share * epochs - 1e-9)
+        ]
         return reached[-1] if reached and more else None
 
     def is_hopeless(self, name: str, rung: int, loss: float) -> bool:
         """Whether a trial of an algorithm should end on a rung; its loss is remembered."""
         earlier = self._losses[name, rung]
-        hopeless = bool(earlier) and loss > statistics.median(earlier)
+        hopeless = bool(earlier) and loss > float(np.quantile(earlier, RUNGS[rung][1]))
         earlier.append(loss)
         return hopeless
 

@@ -1,4 +1,4 @@
-"""How many factors? Train on the past, compare on the last ratings of each user."""
+"""How many factors, and which algorithm? Tune on the latest ratings; then cross-validate."""
 
 from pathlib import Path
 
@@ -7,23 +7,20 @@ import duckmf
 data = Path(__file__).parent / "data" / "ml-latest-small"
 con = duckmf.connect()
 con.execute("CREATE TABLE ratings AS FROM read_parquet($1)", [str(data / "ratings.parquet")])
-con.execute("""
-    CREATE TABLE parts AS
-    FROM mf_split(ratings, user_id, movie_id, rated_at, method := 'last', n := 5)
-""")
-con.execute("CREATE VIEW train AS FROM parts WHERE split = 'train'")
-con.execute("CREATE VIEW test AS FROM parts WHERE split = 'test'")
 
-for n_factors in (4, 8, 16, 32, 64):
-    con.execute(
-        "CREATE OR REPLACE TABLE model AS "
-        "FROM mf_fit(train, user_id, movie_id, rating, n_factors := $1)",
-        [n_factors],
+print("Trained on the past, judged by the latest tenth of the ratings:")
+con.sql("""
+    SELECT rank, algorithm, searched ->> 'n_factors' AS n_factors, status, epochs, rmse
+    FROM mf_tune(
+        ratings, user_id, movie_id, rating, rated_at,
+        algorithm := ['als', 'svd'], n_factors := [4, 8, 16, 32], validation_method := 'time'
     )
-    rmse, seconds = con.execute("""
-        SELECT e.rmse, i.seconds
-        FROM mf_evaluate(model, test, user_id, movie_id, rating) e, mf_info(model) i
-    """).fetchone()
-    print(f"{n_factors:3} factors: rmse {rmse:.4f} in {seconds:.2f} s")
+""").show()
+
+print("The default model on five random folds:")
+con.sql("""
+    SELECT avg(rmse) AS rmse, stddev(rmse) AS deviation, sum(seconds) AS seconds
+    FROM mf_cross_validate(ratings, user_id, movie_id, rating, k := NULL)
+""").show()
 
 con.close()

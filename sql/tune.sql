@@ -11,8 +11,9 @@
 -- algorithms use is searched for those.
 --
 -- The source is read and encoded once. A trial is the training that mf_fit makes of its options with the same
--- rows held out: it stops early, and its best epoch counts. With the same data and seed the trials are the
--- same, in the same order, and so are their numbers.
+-- rows held out: it stops early, and its best epoch counts. Trials of few factors come first, and among them
+-- those whose values are in the middle of their lists. With the same data and seed the trials are the same, in
+-- the same order, and so are their numbers.
 --
 -- mf_tune returns a row for each trial, the best first:
 --   rank                 1 is the best: complete trials come before pruned ones, those before failed ones
@@ -46,8 +47,9 @@
 -- validation_fraction      or a share of the rows (0.1)
 -- validation_method        which share: 'random', by a hash of user, item and seed (default), or 'time', the
 --                          latest rows by ts
--- prune                    stop hopeless trials (true): those that after a quarter or half of their epochs are
---                          worse than half of the earlier trials of their algorithm were then (Li et al. 2020)
+-- prune                    stop hopeless trials (true): those that after two tenths of their epochs are not among
+--                          the best three quarters of the earlier trials of their algorithm, as they were then;
+--                          after four tenths, the best half; after six, the best third (Li et al. 2020)
 -- The other options: as in mf_fit.
 create or replace macro mf_tune(
     source, user_id, item_id, rating := NULL, ts := NULL,

@@ -33,7 +33,7 @@ ALLOWED = {
     "space": set(),
     "search": {"numpy"},  # and optuna, which it imports by name where it is asked for
     "judging": {"numpy"},
-    "tuning": set(),
+    "tuning": {"numpy"},
     "tune": set(),
     "fit": {"numpy", "duckdb", "numba"},
     "foldin": {"numpy", "pyarrow"},

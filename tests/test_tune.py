@@ -101,35 +101,48 @@ def test_the_best_comes_first(small):
     assert [row[4] for row in ranked] == sorted((row[4] for row in ranked), reverse=True)
 
 
-def test_hopeless_trials_stop_at_a_quarter_or_half(small):
+def test_hopeless_trials_stop_before_their_end(small):
     everything = {row[6]: row for row in tried(small, GRID + ", prune := false")}
     rows = tried(small, GRID)
     stopped = [row for row in rows if row[2] == "pruned"]
     assert stopped
-    assert {row[16] for row in stopped} <= {2, 4}
+    assert {row[16] for row in stopped} <= {2, 4, 5}
     for row in rows:
         full = everything[row[6]]
         assert (row[2:] == full[2:]) if row[2] == "complete" else (row[16] < full[16])
 
 
+def test_a_grid_begins_in_the_middle(small):
+    rows = sorted(tried(small, GRID + ", seed := 9"), key=lambda row: row[1])
+    penalties = [json.loads(row[6])["regularization"] for row in rows]
+    assert penalties[:2] == [1.0, 1.0]
+    assert sorted(penalties[2:]) == [0.1, 0.1, 10.0, 10.0]
+
+
 def test_a_trial_is_compared_with_the_earlier_ones_of_its_algorithm():
     halving = Halving()
-    assert halving.rung(2, 8, True) == 0
-    assert halving.rung(4, 8, True) == 1
-    assert [halving.rung(done, 8, True) for done in (1, 3, 5, 8)] == [None] * 4
-    assert halving.rung(4, 8, False) is None, "it is over anyway"
-    assert halving.rung(1, 2, True) == 1, "both rungs at once"
+    assert [halving.rung(done, 10, True) for done in range(1, 10)] == [
+        None,
+        0,
+        None,
+        1,
+        None,
+        2,
+        None,
+        None,
+        None,
+    ]
+    assert [halving.rung(done, 15, True) for done in (3, 6, 9)] == [0, 1, 2]
+    assert halving.rung(6, 10, False) is None, "it is over anyway"
+    assert halving.rung(1, 2, True) == 1, "two rungs at once"
     losses = [5.0, 4.0, 6.0, 5.0, 5.5, 1.0]
-    assert [halving.is_hopeless("als", 0, loss) for loss in losses] == [
-        False,
-        False,
-        True,
-        False,
-        True,
-        False,
+    stopped = [[halving.is_hopeless("als", rung, loss) for loss in losses] for rung in range(3)]
+    assert stopped == [
+        [False, False, True, False, True, False],
+        [False, False, True, False, True, False],
+        [False, False, True, True, True, False],
     ]
     assert not halving.is_hopeless("svd", 0, 9.0)
-    assert not halving.is_hopeless("als", 1, 9.0)
 
 
 @pytest.mark.parametrize(

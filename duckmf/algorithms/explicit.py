@@ -11,6 +11,8 @@ from duckmf.model import Factors
 from duckmf.ratings import Rows
 from duckmf.threads import Workers, row_pieces
 
+PIECE = 1 << 12  # ratings that are predicted at a time: their factors stay in the cache
+
 
 class Explicit:
     """An algorithm whose losses are root mean squared errors, before clipping."""
@@ -37,4 +39,4 @@ def rmse(factors: Factors, rows: Rows, workers: Workers) -> float:
         errors = rows.values[cells] - factors.predict(users[cells], rows.indices[cells], times)
         return float(np.dot(errors, errors))
 
-    return math.sqrt(sum(workers.map(squared_errors, row_pieces(rows.indptr))) / len(users))
+    return math.sqrt(sum(workers.map(squared_errors, row_pieces(rows.indptr, PIECE))) / len(users))
