@@ -29,7 +29,7 @@ def options_of(name: str) -> str:
 
 
 def ts_of(name: str) -> str:
-    return ", ts := ts" if name.startswith("time") else ""
+    return ", ts := ts * 86400" if name.startswith("time") else ""
 
 
 def one_by_one(con: duckdb.DuckDBPyConnection, fold: int, fit: str, relevant: str) -> list[object]:
@@ -41,7 +41,7 @@ def one_by_one(con: duckdb.DuckDBPyConnection, fold: int, fit: str, relevant: st
     explicit = con.execute(
         "select info->>'feedback' = 'explicit' from m where kind = 'model'"
     ).fetchone()[0]
-    ts = ", ts := ts" if ":= ts" in fit else ""
+    ts = ", ts := ts * 86400" if ":= ts" in fit else ""
     evaluated = "select rmse, mae, n, cold_users, cold_items, cold_pairs from mf_evaluate"
     errors = (
         con.execute(f"{evaluated}(m, test, user_id, item_id, rating{ts})").fetchone()
