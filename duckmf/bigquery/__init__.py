@@ -17,9 +17,9 @@ around ML.RECOMMEND(...)), reaches DuckDB byte for byte. A model is the ordinary
 script      a script as its statements
 words       the words of a statement; dialect, reader, grammar: what they say
 google      queries in Google's SQL
-options     OPTIONS(...): the table of options; holdout: DATA_SPLIT_...
+options     OPTIONS(...): the table of options; holdout: DATA_SPLIT_...; tuning: HPARAM_...
 create      CREATE MODEL and DROP MODEL as SQL of DuckDB
-functions   ML.RECOMMEND(...) and the others as SQL of DuckDB; evaluate: ML.EVALUATE
+functions   ML.RECOMMEND(...) and the others as SQL of DuckDB; evaluate and trials: two of them
 catalog     what the database has under a name
 """
 

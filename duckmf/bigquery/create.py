@@ -20,7 +20,7 @@ from duckmf.bigquery.options import RANKING, TRAIN, Training, training
 from duckmf.errors import BigQueryError
 
 QUERY, SOURCE, MODEL = "mf__bq_query", "mf__bq_source", "mf__bq_trained"
-HELD_OUT = "mf__bq_held_out"
+HELD_OUT, PART = "mf__bq_held_out", "mf__bq_part"
 
 
 def create_sql(con: duckdb.DuckDBPyConnection, statement: CreateModel) -> str:
@@ -52,36 +52,56 @@ def create_sql(con: duckdb.DuckDBPyConnection, statement: CreateModel) -> str:
 
 
 def _model(asked: Training, query: str) -> str:
-    held_out = asked.split.held_out(asked.user, asked.item, QUERY)
     parts = {QUERY: f"\n{query}\n"}
-    arguments = dict(asked.arguments)
-    if held_out is None:
-        parts[TRAIN] = f"FROM {QUERY}"
-    else:
-        parts[SOURCE] = f"SELECT *, {held_out} AS {HELD_OUT} FROM {QUERY}"
-        parts[TRAIN] = f"FROM {SOURCE} WHERE NOT {HELD_OUT}"
-        arguments["validation"] = HELD_OUT
-    source = TRAIN if held_out is None else SOURCE
-    columns = ", ".join(map(identifier, (asked.user, asked.item, asked.rating)))
-    given = ", ".join(f"{name} := {value}" for name, value in arguments.items())
-    parts[MODEL] = f"FROM mf_fit({source}, {columns}, {given})"
+    fit, held_out = (_tuned if asked.tuned else _trained)(asked, parts)
+    parts[MODEL] = fit
     ctes = ",\n".join(f"{name} AS MATERIALIZED ({body})" for name, body in parts.items())
-    info = f"json_merge_patch(m.info, {_noted(asked, held_out is not None)})"
+    info = f"json_merge_patch(m.info, {_noted(asked, held_out)})"
     return (
         f"WITH {ctes}\nSELECT m.* REPLACE (CASE WHEN m.kind = 'model' THEN {info} "
         f"ELSE m.info END AS info)\nFROM {MODEL} m"
     )
 
 
-def _noted(asked: Training, held_out: bool) -> str:
+def _trained(asked: Training, parts: dict[str, str]) -> tuple[str, str | None]:
+    """The call of mf_fit, over relations that it adds, and the rows that were held out."""
+    held_out = asked.split.held_out(asked.user, asked.item, QUERY)
+    if held_out is None:
+        parts[TRAIN] = f"FROM {QUERY}"
+        return _call("mf_fit", TRAIN, asked, {}), None
+    parts[SOURCE] = f"SELECT *, {held_out} AS {HELD_OUT} FROM {QUERY}"
+    parts[TRAIN] = f"FROM {SOURCE} WHERE NOT {HELD_OUT}"
+    call = _call("mf_fit", SOURCE, asked, {"validation": HELD_OUT})
+    return call, f"FROM {SOURCE} WHERE {HELD_OUT}"
+
+
+def _tuned(asked: Training, parts: dict[str, str]) -> tuple[str, str | None]:
+    """The call of mf_fit_best, over relations that it adds, and the rows of the test."""
+    part = asked.split.part(asked.user, asked.item)
+    if part is None:
+        parts[TRAIN] = f"FROM {QUERY}"
+        return _call("mf_fit_best", TRAIN, asked, {}), None
+    parts[SOURCE] = f"SELECT *, {part} AS {PART} FROM {QUERY}"
+    parts[TRAIN] = f"FROM {SOURCE} WHERE {PART} <> 'TEST'"
+    call = _call("mf_fit_best", TRAIN, asked, {"validation": f"{PART} = 'EVAL'"})
+    has_test = asked.split.method == "CUSTOM" or asked.split.test
+    return call, f"FROM {SOURCE} WHERE {PART} = 'TEST'" if has_test else None
+
+
+def _call(function: str, source: str, asked: Training, more: dict[str, str]) -> str:
+    columns = ", ".join(map(identifier, (asked.user, asked.item, asked.rating)))
+    given = ", ".join(f"{name} := {value}" for name, value in (asked.arguments | more).items())
+    return f"FROM {function}({source}, {columns}, {given})"
+
+
+def _noted(asked: Training, held_out: str | None) -> str:
     """What info says under "bigquery", as SQL."""
     columns = {"user": asked.user, "item": asked.item, "rating": asked.rating}
     noted = literal(json.dumps({"bigquery": {"columns": columns}}))
-    if not held_out:
+    if held_out is None:
         return noted
     explicit = asked.algorithm not in RANKING
-    rows = f"SELECT * FROM {SOURCE} WHERE {HELD_OUT}"
-    metrics = evaluation(explicit, MODEL, rows, asked.user, asked.item, asked.rating)
+    metrics = evaluation(explicit, MODEL, held_out, asked.user, asked.item, asked.rating)
     return (
         f"json_merge_patch({noted}, json_object('bigquery', json_object('evaluation', "
         f"(SELECT to_json(e) FROM ({metrics}) e))))"

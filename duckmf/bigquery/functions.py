@@ -8,6 +8,8 @@ ML.EVALUATE       see evaluate.py; without data, of the rows held out, or else o
 ML.WEIGHTS        processed_input, feature, factor_weights, intercept
 ML.TRAINING_INFO  training_run, iteration, loss, eval_loss, learning_rate, duration_ms
 ML.FEATURE_INFO   input, category_count, and columns that are NULL for users and items
+ML.TRIAL_INFO     trial_id, hyperparameters, hparam_tuning_evaluation_metrics, training_loss,
+                  eval_loss, status, error_message, is_optimal: of a model with NUM_TRIALS
 ML.GENERATE_EMBEDDING    processed_input, feature, and the factors with the intercept behind them
 """
 
@@ -22,6 +24,7 @@ from duckmf.bigquery.catalog import Relation
 from duckmf.bigquery.evaluate import EXPLICIT, IMPLICIT, evaluation
 from duckmf.bigquery.grammar import Call, Query, calls
 from duckmf.bigquery.names import identifier, literal
+from duckmf.bigquery.trials import TRIAL_COLUMNS, trial_sql
 from duckmf.errors import BigQueryError
 
 MODEL = "mf__bq_model"
@@ -200,6 +203,15 @@ FROM mf_{name}_factors({MODEL}) f"""
     return f"{side('user')}\nUNION ALL{side('item')}"
 
 
+def _trial_info(model: Relation, data: str | None) -> str:
+    info = model.info or {}
+    trials = info.get("tuning", {}).get("trials")
+    if trials is None:
+        raise BigQueryError("ML.TRIAL_INFO: the model was not tuned; train it with NUM_TRIALS.")
+    rows = ", ".join(trial_sql(trial, info) for trial in sorted(trials, key=lambda t: t["trial"]))
+    return f" FROM (VALUES {rows}) t({', '.join(TRIAL_COLUMNS)})"
+
+
 WITH_DATA = ("RECOMMEND", "PREDICT", "EVALUATE")
 FUNCTIONS: dict[str, Callable[[Relation, str | None], str]] = {
     "RECOMMEND": _recommend,
@@ -207,6 +219,7 @@ FUNCTIONS: dict[str, Callable[[Relation, str | None], str]] = {
     "EVALUATE": _evaluate,
     "WEIGHTS": _weights,
     "TRAINING_INFO": _training_info,
+    "TRIAL_INFO": _trial_info,
     "FEATURE_INFO": _feature_info,
     "GENERATE_EMBEDDING": _generate_embedding,
 }

@@ -15,8 +15,10 @@ Where DuckDB can read none of these, it gets the text as it is, and says what is
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -103,17 +105,30 @@ def _readings(query: Query, quoted: Sequence[Token], calls: Sequence[Edit]) -> I
 
 def _translated(text: str) -> str | None:
     """A statement of BigQuery in DuckDB's SQL; None where sqlglot cannot bring it over."""
-    from sqlglot import ErrorLevel, parse
+    from sqlglot import ErrorLevel, exp, parse
     from sqlglot.errors import SqlglotError
 
     try:
-        statements = [statement for statement in parse(text, read="bigquery") if statement]
-        if len(statements) != 1:
+        with _quiet():
+            statements = [statement for statement in parse(text, read="bigquery") if statement]
+        if len(statements) != 1 or isinstance(statements[0], exp.Command):
             return None
         tree = statements[0].transform(_shortened)
         return tree.sql(dialect="duckdb", unsupported_level=ErrorLevel.RAISE)
     except (SqlglotError, RecursionError):
         return None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """sqlglot warns of what it cannot read; here DuckDB says so, of the text as it is."""
+    logger = logging.getLogger("sqlglot")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _shortened(node: Expression) -> Expression:

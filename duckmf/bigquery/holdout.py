@@ -10,19 +10,26 @@
 
 They decide when training stops, and ML.EVALUATE(MODEL m) is about them. Random shares are
 approximate, as in BigQuery.
+
+Where options are searched there are two kinds: the trials are judged by the rows for evaluation,
+and ML.EVALUATE(MODEL m) is about those for the test, which nothing was trained on. 'RANDOM' takes
+DATA_SPLIT_EVAL_FRACTION and DATA_SPLIT_TEST_FRACTION (0 if left out); without them, and for
+'AUTO_SPLIT' (the default), both are a tenth. 'CUSTOM' has a column of 'TRAIN', 'EVAL' and 'TEST'.
+Below 500 rows 'AUTO_SPLIT' holds out a tenth to judge the trials, and has no test.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from duckmf.bigquery.names import identifier
+from duckmf.bigquery.names import identifier, literal
 from duckmf.bigquery.reader import Constant
 from duckmf.errors import BigQueryError
 
 METHODS = ("AUTO_SPLIT", "RANDOM", "CUSTOM", "SEQ", "NO_SPLIT")
 FEW, MANY = 500, 50_000  # rows
 SHARE, PART = 0.2, 10_000  # held out: a share, or of many rows so many
+TENTH = 0.1
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,7 @@ class Split:
     method: str = "NO_SPLIT"
     fraction: float = 0.0  # 0 for 'AUTO_SPLIT', and for 'RANDOM' as 'AUTO_SPLIT'
     column: str = ""
+    test: float | None = None  # the share for the test, where options are searched
 
     @property
     def by_count(self) -> bool:
@@ -44,7 +52,29 @@ class Split:
             return self
         if n < FEW:
             return Split()
+        if self.test is not None:
+            return Split("RANDOM", TENTH, "", TENTH)
         return Split("RANDOM", SHARE if n <= MANY else PART / n)
+
+    def part(self, user: str, item: str) -> str | None:
+        """SQL for 'TRAIN', 'EVAL' or 'TEST', where options are searched; None for no parts."""
+        if self.method == "CUSTOM":
+            column = identifier(self.column)
+            refusal = literal(f"CREATE MODEL: DATA_SPLIT_COL {self.column} is ")
+            return (
+                f"CASE WHEN upper({column}::VARCHAR) IN ('TRAIN', 'EVAL', 'TEST') "
+                f"THEN upper({column}::VARCHAR) ELSE error({refusal} "
+                f"|| coalesce({column}::VARCHAR, 'NULL') "
+                f"|| ' in a row; give TRAIN, EVAL or TEST.') END"
+            )
+        if self.method == "NO_SPLIT":
+            return None
+        pair = f"hash(hash({identifier(user)}, {identifier(item)}))"
+        test = self.test or 0.0
+        return (
+            f"CASE WHEN {pair} < {self.fraction!r} * 2 ^ 64 THEN 'EVAL' "
+            f"WHEN {pair} < {self.fraction + test!r} * 2 ^ 64 THEN 'TEST' ELSE 'TRAIN' END"
+        )
 
     def held_out(self, user: str, item: str, rows: str) -> str | None:
         """SQL for whether a row of the relation `rows` is held out; None where none is."""
@@ -56,7 +86,7 @@ class Split:
         column = identifier(self.column)
         if self.method == "CUSTOM":
             refusal = f"CREATE MODEL: DATA_SPLIT_COL {self.column} is no BOOLEAN but "
-            text = "'" + refusal.replace("'", "''") + "'"
+            text = literal(refusal)
             return (
                 f"CASE WHEN typeof({column}) <> 'BOOLEAN' THEN error({text} || typeof({column}) "
                 f"|| '; give a column that is TRUE for the rows to hold out.') "
@@ -71,17 +101,38 @@ class Split:
 )"""
 
 
-def split_of(options: dict[str, Constant]) -> Split:
+def split_of(options: dict[str, Constant], *, tuned: bool) -> Split:
     """Read the options of the split.
 
     Raises:
         BigQueryError: a value is wrong, missing or not used by the method.
     """
-    method = str(options.get("DATA_SPLIT_METHOD") or "NO_SPLIT").upper()
+    default = "AUTO_SPLIT" if tuned else "NO_SPLIT"
+    method = str(options.get("DATA_SPLIT_METHOD") or default).upper()
     if method not in METHODS:
         names = ", ".join(f"'{name}'" for name in METHODS)
         raise _error(f"DATA_SPLIT_METHOD is {options['DATA_SPLIT_METHOD']!r}; give one of {names}.")
-    return Split(method, _fraction(method, options), _column(method, options))
+    if tuned and method in ("NO_SPLIT", "SEQ"):
+        raise _error(
+            f"DATA_SPLIT_METHOD is '{method}', but trials are judged by rows that 'RANDOM' holds "
+            "out, or 'CUSTOM' names; give one of them."
+        )
+    test = _test(options, tuned)
+    return Split(method, _fraction(method, options), _column(method, options), test)
+
+
+def _test(options: dict[str, Constant], tuned: bool) -> float | None:
+    test = options.get("DATA_SPLIT_TEST_FRACTION")
+    if test is None:
+        return 0.0 if tuned else None
+    if not tuned:
+        raise _error("DATA_SPLIT_TEST_FRACTION belongs to a search; give NUM_TRIALS too.")
+    share = options.get("DATA_SPLIT_EVAL_FRACTION")
+    if not isinstance(share, int | float) or not isinstance(test, int | float):
+        raise _error("DATA_SPLIT_TEST_FRACTION needs DATA_SPLIT_EVAL_FRACTION; give both.")
+    if not share + test < 1:
+        raise _error(f"DATA_SPLIT_TEST_FRACTION is {test!r}; leave some rows for training.")
+    return float(test)
 
 
 def _fraction(method: str, options: dict[str, Constant]) -> float:

@@ -17,6 +17,7 @@ EARLY_STOP           patience = 1 (true): stop after the first epoch that gains 
 MIN_REL_PROGRESS     relative_tolerance: what is too little, as a share of the loss (0.01). The loss
                      of als is the mean squared error; that of rows held out decides, if there are
 DATA_SPLIT_...       the rows that are held out, see holdout.py
+NUM_TRIALS, ...      options that are searched, see tuning.py
 
 All options of mf_fit are taken beside them, under their own names; ts and validation name columns
 of the query. Of two options that say the same only one may be given. The defaults above hold for
@@ -37,6 +38,7 @@ from duckmf import sqlfiles
 from duckmf.bigquery.holdout import Split, split_of
 from duckmf.bigquery.names import identifier, literal
 from duckmf.bigquery.reader import Constant, Search
+from duckmf.bigquery.tuning import SEARCHED, default_searches, search_sql, tuning_of
 from duckmf.errors import BigQueryError
 
 TRAIN = "mf__bq_train"  # the relation of the rows that are not held out
@@ -83,7 +85,8 @@ class Training:
     rating: str
     algorithm: str
     split: Split
-    arguments: dict[str, str]  # of mf_fit: SQL, which may ask the relation TRAIN
+    tuned: bool  # by mf_fit_best, else by mf_fit
+    arguments: dict[str, str]  # of that function: SQL, which may ask the relation TRAIN
 
 
 def training(options: dict[str, Constant]) -> Training:
@@ -96,17 +99,28 @@ def training(options: dict[str, Constant]) -> Training:
     given = {name: value for name, value in options.items() if name.lower() not in own}
     for name, value in given.items():
         _check(name, value)
+    algorithm = _algorithm(given, own)
+    tuning = tuning_of(given, own, algorithm in RANKING)
+    if tuning is not None and algorithm in NATIVE.values():
+        searches = default_searches(given, own)
+        given |= {name: searches[name] for name in searches if _applies(name, algorithm, own)}
     for name, same in SAME.items():
         if name in given and (twice := [other for other in same if other in own]):
             raise error(f"{name} and {twice[0]} say the same; give one of them.")
     user, item, rating = (
         str(given.get(f"{name}_COL", name.lower())) for name in ("USER", "ITEM", "RATING")
     )
-    algorithm = _algorithm(given, own)
     arguments = _meanings(given, own, algorithm, identifier(rating))
     arguments |= {name: _argument(name, value) for name, value in own.items()}
-    arguments["algorithm"] = literal(algorithm)
-    return Training(user, item, rating, algorithm, split_of(given), arguments)
+    arguments |= {"algorithm": literal(algorithm)} | (tuning.arguments if tuning else {})
+    split = split_of(given, tuned=tuning is not None)
+    return Training(user, item, rating, algorithm, split, tuning is not None, arguments)
+
+
+def _applies(name: str, algorithm: str, own: dict[str, Constant]) -> bool:
+    if name == "WALS_ALPHA" and algorithm != "implicit_als":
+        return False
+    return not any(same in own for same in SAME[name])
 
 
 @cache
@@ -119,7 +133,7 @@ def ours() -> tuple[str, ...]:
 
 def _argument(name: str, value: Constant) -> str:
     if isinstance(value, Search):
-        raise error(f"{name} is to be searched; that needs NUM_TRIALS.")
+        return search_sql(name, value)
     return identifier(str(value)) if name in COLUMNS else literal(value)
 
 
@@ -154,7 +168,7 @@ def _meanings(
     }
     arguments: dict[str, str] = {}
     if "NUM_FACTORS" in values:
-        arguments["n_factors"] = literal(values["NUM_FACTORS"])
+        arguments["n_factors"] = _argument("NUM_FACTORS", values["NUM_FACTORS"])
     elif native and "n_factors" not in own:
         arguments["n_factors"] = (
             f"(SELECT greatest(2, least(200, round(log2(count(*)))))::INTEGER FROM {TRAIN})"
@@ -162,20 +176,24 @@ def _meanings(
     if "MAX_ITERATIONS" in values:
         arguments["epochs"] = literal(values["MAX_ITERATIONS"])
     if "L2_REG" in values:
-        arguments |= _penalty(literal(values["L2_REG"]), ranking, rating)
+        arguments |= _penalty(values["L2_REG"], ranking, rating)
     if "WALS_ALPHA" in values:
-        arguments |= {"alpha": literal(values["WALS_ALPHA"]), "unobserved_weight": "1"}
+        alpha = _argument("WALS_ALPHA", values["WALS_ALPHA"])
+        arguments |= {"alpha": alpha, "unobserved_weight": "1"}
     return arguments | _stopping(values, ranking)
 
 
-def _penalty(l2: str, ranking: bool, rating: str) -> dict[str, str]:
+def _penalty(l2: Constant, ranking: bool, rating: str) -> dict[str, str]:
     if ranking:
-        return {"regularization": l2, "regularization_scaling": "0"}
-    deviation = f"coalesce(nullif(stddev_pop({rating}), 0), 1)"
+        return {"regularization": _argument("L2_REG", l2), "regularization_scaling": "0"}
+    scale = f" / coalesce(nullif(stddev_pop({rating}), 0), 1)"
+    searched = isinstance(l2, Search)
+    value = search_sql("L2_REG", l2, scale) if isinstance(l2, Search) else literal(l2) + scale
+    biases = {} if searched else {"bias_regularization": literal(l2)}
     return {
-        "regularization": f"(SELECT {l2} / {deviation} FROM {TRAIN})",
-        "bias_regularization": l2,
+        "regularization": f"(SELECT {value} FROM {TRAIN})",
         "regularization_scaling": "0",
+        **biases,
     }
 
 
@@ -202,7 +220,9 @@ def _check(name: str, value: Constant) -> None:
         hint = f"Did you mean {near[0]}?" if near else "The README lists the options."
         raise error(f"{name} is no option of a matrix factorization; leave it out. {hint}")
     if isinstance(value, Search):
-        raise error(f"{name} is to be searched; that needs NUM_TRIALS.")
+        if name not in SEARCHED:
+            raise error(f"{name} cannot be searched; give one value.")
+        return
     expected, fits = CHECKS[name]
     if not fits(value):
         raise error(f"{name} is {value!r}; give {expected}.")
@@ -234,7 +254,12 @@ CHECKS: dict[str, tuple[str, Callable[[Constant], bool]]] = {
     "MIN_REL_PROGRESS": ("a number from 0 to 0.99", _number(0, 0.99)),
     "DATA_SPLIT_METHOD": ("the name of a method", _text()),
     "DATA_SPLIT_EVAL_FRACTION": ("a number", _number(0)),
+    "DATA_SPLIT_TEST_FRACTION": ("a number", _number(0)),
     "DATA_SPLIT_COL": ("the name of a column", _text()),
+    "NUM_TRIALS": ("a whole number from 1 to 100", lambda v: _count(v) and _number(1, 100)(v)),
+    "MAX_PARALLEL_TRIALS": ("a whole number from 1 to 5", lambda v: _count(v) and _number(1, 5)(v)),
+    "HPARAM_TUNING_ALGORITHM": ("the name of an algorithm", _text()),
+    "HPARAM_TUNING_OBJECTIVES": ("one objective", lambda v: isinstance(v, str | list)),
 }
 
 

@@ -117,7 +117,10 @@ class Reader:
         if self.ended or self.words[self.i].token_type is not TokenType.NUMBER:
             raise self.error("a constant")
         text = self.words[self.i].text
-        number = int(text) if text.isdecimal() else float(text)
+        try:
+            number = int(text) if text.isdecimal() else float(text)
+        except ValueError:
+            number = math.nan
         if not math.isfinite(number):
             raise self.error("a finite number")
         self.i += 1

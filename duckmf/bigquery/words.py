@@ -11,7 +11,7 @@ from sqlglot.errors import TokenError
 from duckmf.bigquery.dialect import BigQueryML
 
 _QUOTED = {kind for kind in TokenType if "STRING" in kind.name} | {TokenType.IDENTIFIER}
-_WORD = re.compile(r"[^\W\d][\w$]*")
+_WORD = re.compile(r"(?:[^\W\d]|[^\s\x00-\x7f])(?:[\w$]|[^\s\x00-\x7f])*")
 _dialect = BigQueryML()
 
 
@@ -74,17 +74,15 @@ def _is_call(words: Sequence[Token], i: int) -> bool:
 
     ml.f(model), ml.f(model, 1) and ml.f(model isnull) are calls of somebody else's function.
     """
-    if [bare(word) for word in (*words[i + 1 : i + 2], *words[i + 3 : i + 5])] != [
-        ".",
-        "(",
-        "MODEL",
-    ]:
+    if len(words) <= i + 5 or (i and bare(words[i - 1]) == "."):
         return False
-    if i and bare(words[i - 1]) == ".":
+    dot, function, parenthesis, model = words[i + 1 : i + 5]
+    if [bare(dot), bare(parenthesis), bare(model)] != [".", "(", "MODEL"] or not bare(function):
         return False
     end = name_end(words, i + 5)
-    operator = i + 5 < len(words) and bare(words[i + 5]) in ("ISNULL", "NOTNULL")
-    return end < len(words) and not operator and bare(words[end]) in (",", ")") and end > i + 5
+    operator = bare(words[i + 5]) in ("ISNULL", "NOTNULL")
+    named = is_name(function) and i + 5 < end < len(words) and not operator
+    return named and bare(words[end]) in (",", ")")
 
 
 def name_end(words: Sequence[Token], i: int) -> int:
