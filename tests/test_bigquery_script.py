@@ -35,6 +35,7 @@ NOT_OURS = [
     'select "from ml.recommend(model m)" from t',
     "select ml.recommend(model), ml.recommend(model, 1), ml.recommend(model isnull)",
     "select x.ml.recommend(model m)",
+    "select $ml.recommend(model m)",
     "select ml.model from ml",
     "create table model(model integer); drop table model",
     "select create_model, drop_model from m",

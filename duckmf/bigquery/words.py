@@ -74,7 +74,7 @@ def _is_call(words: Sequence[Token], i: int) -> bool:
 
     ml.f(model), ml.f(model, 1) and ml.f(model isnull) are calls of somebody else's function.
     """
-    if len(words) <= i + 5 or (i and bare(words[i - 1]) == "."):
+    if len(words) <= i + 5 or (i and bare(words[i - 1]) in (".", "$")):  # a part, a parameter
         return False
     dot, function, parenthesis, model = words[i + 1 : i + 5]
     if [bare(dot), bare(parenthesis), bare(model)] != [".", "(", "MODEL"] or not bare(function):
