@@ -11,7 +11,7 @@
 -- a second time, rounded as list_dot_product rounds: the same numbers and ties as in plain SQL.
 
 create or replace macro mf_recommend(
-    model, user_id := null, k := 10, exclude_seen := true, min_ratings := 1
+    model, user_id := null, k := 10, exclude_seen := true, min_ratings := 1, ts := null
 ) as table
 from (
     with
@@ -29,16 +29,36 @@ from (
             union all by name
             select
                 null::varchar as kind, null as user_id, null as item_id, null as code,
-                null as ratings, null as bias, null as factors, null as seen, null as info
+                null as ratings, null as bias, null as factors, null as seen,
+                null::struct(
+                    t0 double, t1 double, beta float, drift float,
+                    days integer[], day_bias float[], bin_bias float[], factor_drift float[]
+                ) as temporal,
+                null as info
             where false
         ) m
     ),
     mf__rest as not materialized (from mf__rows r where r.mf__batched is not true),
-    mf__head as not materialized (
-        select coalesce(any_value(r.bias), 0)::float as mu, any_value(k)::bigint as k
-        from mf__rows r
-        where r.kind = 'model' and k between 1 and 100000
-        having count(*) > 0
+    mf__head as materialized (
+        select
+            h.mu, h.k, h.t0, nullif(h.t1 - h.t0, 0) as span, h.beta,
+            least(greatest(coalesce(h.seconds, h.t1), h.t0), h.t1) as t,
+            try_cast(floor(coalesce(h.seconds, h.t1) / 86400) as integer) as day
+        from (
+            select
+                coalesce(any_value(r.bias), 0)::float as mu, any_value(k)::bigint as k,
+                any_value(r.temporal.t0) as t0, any_value(r.temporal.t1) as t1,
+                any_value(r.temporal.beta)::double as beta,
+                case
+                    when typeof(ts) = 'TIMESTAMP WITH TIME ZONE'
+                        then epoch(try_cast(ts as timestamptz))
+                    else coalesce(try_cast(ts as double), epoch(try_cast(ts as timestamp)))
+                end as seconds
+            from mf__rows r
+            where r.kind = 'model' and k between 1 and 100000
+            having count(*) > 0
+        ) h
+        where ts is null or isfinite(h.seconds)
     ),
     mf__ranking as materialized (
         select
@@ -58,12 +78,25 @@ from (
             select
                 list(r.code::integer) as codes,
                 list(r.place) as places,
-                list(coalesce(r.bias, 0)::float) as bias,
+                list(r.bias) as bias,
                 list(r.factors::float[]) as factors
             from (
-                from mf__rows r
-                select *, (row_number() over (order by r.item_id) - 1)::integer as place
-                where r.kind = 'item' and user_id is null
+                select
+                    i.code, i.factors,
+                    (row_number() over (order by i.item_id) - 1)::integer as place,
+                    case
+                        when i.temporal.bin_bias is null then coalesce(i.bias, 0)
+                        else coalesce(i.bias, 0) + i.temporal.bin_bias[
+                            1 + least(
+                                len(i.temporal.bin_bias) - 1,
+                                coalesce(
+                                    floor(len(i.temporal.bin_bias) * (h.t - h.t0) / h.span), 0
+                                )
+                            )::integer
+                        ]
+                    end::float as bias
+                from mf__rows i, mf__head h
+                where i.kind = 'item' and user_id is null
             ) r
         ) i
         where i.codes is not null
@@ -71,11 +104,23 @@ from (
     mf__picks as not materialized (
         select
             r.user_id,
+            coalesce(
+                sign(h.t - r.temporal.t0) * (abs(h.t - r.temporal.t0) / 86400) ^ h.beta, 0
+            ) as mf__dev,
             mf__top(
                 i.ranking,
                 h.k,
-                h.mu + coalesce(r.bias, 0)::float,
-                r.factors::float[],
+                h.mu + case
+                    when r.temporal is null then coalesce(r.bias, 0)
+                    else coalesce(r.bias, 0) + coalesce(r.temporal.drift, 0) * mf__dev
+                        + coalesce(r.temporal.day_bias[list_position(r.temporal.days, h.day)], 0)
+                end::float,
+                case
+                    when r.temporal.factor_drift is null then r.factors::float[]
+                    else list_transform(
+                        r.factors::float[], lambda p, f: p + mf__dev * r.temporal.factor_drift[f]
+                    )
+                end::float[],
                 case when exclude_seen is not false then r.seen::integer[] end
             ) as items
         from mf__rows r, mf__ranking i, mf__head h
@@ -86,7 +131,8 @@ from (
         from mf__picks p
     )
     from mf__plain_recommend(
-        mf__rest, user_id, k := k, exclude_seen := exclude_seen, min_ratings := min_ratings
+        mf__rest, user_id, k := k, exclude_seen := exclude_seen, min_ratings := min_ratings,
+        ts := ts
     )
     union all
     select r.user_id, i.item_id, r.item.score as score, r.rank, 'model' as source

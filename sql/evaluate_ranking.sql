@@ -1,4 +1,5 @@
--- mf_evaluate_ranking_per_user(model, test, user_id, item_id, k := 10, exclude_seen := true)
+-- mf_evaluate_ranking_per_user(model, test, user_id, item_id, k := 10, exclude_seen := true,
+--                              ts := NULL)
 --
 -- How well the list of each user of test holds what is in test. Plain SQL; needs no Python.
 --
@@ -34,12 +35,14 @@
 -- user_id, item_id  expressions over the columns of test, never NULL
 -- k                 the length of a list, 1 to 100000
 -- exclude_seen      leave out what the user rated in training
+-- ts                the time of all lists, as in mf_recommend: one value, not a column of test. Left
+--                   out, or NULL, it is the end of the time that the model was trained on
 --
 -- The auc needs no sort: scores are counted into the bins that the scores of the relevant items
 -- divide, and the seen items are taken off the counts.
 
 create or replace macro mf_evaluate_ranking_per_user(
-    model, test, user_id, item_id, k := 10, exclude_seen := true
+    model, test, user_id, item_id, k := 10, exclude_seen := true, ts := null
 ) as table
 from (
     with
@@ -51,7 +54,12 @@ from (
         union all by name
         select
             null::varchar as kind, null as user_id, null as item_id, null as code, null as ratings,
-            null as bias, null as factors, null as seen, null as info
+            null as bias, null as factors, null as seen,
+            null::struct(
+                t0 double, t1 double, beta float, drift float,
+                days integer[], day_bias float[], bin_bias float[], factor_drift float[]
+            ) as temporal,
+            null as info
         where false
     ),
     sizes as not materialized (
@@ -61,42 +69,75 @@ from (
             count(*) - count(t.mf__item) as null_items
         from mf__test t
     ),
-    head as not materialized (
+    mf__head as materialized (
         select
-            coalesce(any_value(m.bias), 0) as mu,
+            h.mu, h.t0, nullif(h.t1 - h.t0, 0) as span, h.beta,
+            least(greatest(coalesce(h.seconds, h.t1), h.t0), h.t1) as t,
+            try_cast(floor(coalesce(h.seconds, h.t1) / 86400) as integer) as day,
             case
-                when count(m.kind) <> 1
-                    then error('mf_evaluate_ranking: this relation is not a model: it has '
-                        || count(m.kind) || ' rows of kind ''model'', not 1. '
-                        || 'Pass a table made by mf_fit.')
-                when any_value(m.info ->> 'format')::integer > 1
-                    then error('mf_evaluate_ranking: this model has format '
-                        || any_value(m.info ->> 'format')
-                        || ', made by a newer duckmf. Upgrade duckmf.')
-                when coalesce(k not between 1 and 100000, true)
-                    then error('mf_evaluate_ranking: k is ' || coalesce(k::varchar, 'NULL')
-                        || '. Give the length of a list, from 1 to 100000.')
-                when any_value(s.n) = 0
-                    then error('mf_evaluate_ranking: test has no rows. '
-                        || 'Give the rows that were held out.')
-                when any_value(s.null_users) > 0
-                    then error('mf_evaluate_ranking: user_id is NULL in '
-                        || any_value(s.null_users) || ' of ' || any_value(s.n)
-                        || ' rows. Add WHERE ... IS NOT NULL to test.')
-                when any_value(s.null_items) > 0
-                    then error('mf_evaluate_ranking: item_id is NULL in '
-                        || any_value(s.null_items) || ' of ' || any_value(s.n)
-                        || ' rows. Add WHERE ... IS NOT NULL to test.')
-                else k::bigint
+                when ts is null or isfinite(h.seconds) then h.k
+                else error('mf_evaluate_ranking: ts is ''' || ts::varchar || ''', which is no '
+                    || 'time. Give a TIMESTAMP, a DATE or seconds since 1970.')
             end as k
-        from sizes s left join mf__model m on m.kind = 'model'
+        from (
+            select
+                coalesce(any_value(m.bias), 0) as mu,
+                any_value(m.temporal.t0) as t0, any_value(m.temporal.t1) as t1,
+                any_value(m.temporal.beta)::double as beta,
+                case
+                    when typeof(ts) = 'TIMESTAMP WITH TIME ZONE'
+                        then epoch(try_cast(ts as timestamptz))
+                    else coalesce(try_cast(ts as double), epoch(try_cast(ts as timestamp)))
+                end as seconds,
+                case
+                    when count(m.kind) <> 1
+                        then error('mf_evaluate_ranking: this relation is not a model: it has '
+                            || count(m.kind) || ' rows of kind ''model'', not 1. '
+                            || 'Pass a table made by mf_fit.')
+                    when any_value(m.info ->> 'format')::integer > 1
+                        then error('mf_evaluate_ranking: this model has format '
+                            || any_value(m.info ->> 'format')
+                            || ', made by a newer duckmf. Upgrade duckmf.')
+                    when coalesce(k not between 1 and 100000, true)
+                        then error('mf_evaluate_ranking: k is ' || coalesce(k::varchar, 'NULL')
+                            || '. Give the length of a list, from 1 to 100000.')
+                    when any_value(s.n) = 0
+                        then error('mf_evaluate_ranking: test has no rows. '
+                            || 'Give the rows that were held out.')
+                    when any_value(s.null_users) > 0
+                        then error('mf_evaluate_ranking: user_id is NULL in '
+                            || any_value(s.null_users) || ' of ' || any_value(s.n)
+                            || ' rows. Add WHERE ... IS NOT NULL to test.')
+                    when any_value(s.null_items) > 0
+                        then error('mf_evaluate_ranking: item_id is NULL in '
+                            || any_value(s.null_items) || ' of ' || any_value(s.n)
+                            || ' rows. Add WHERE ... IS NOT NULL to test.')
+                    else k::bigint
+                end as k
+            from sizes s left join mf__model m on m.kind = 'model'
+        ) h
     ),
     items as not materialized (
         select
             m.item_id, m.code, m.ratings, m.bias, m.factors::float[] as factors,
+            m.temporal.bin_bias as bins,
             row_number() over (order by m.item_id) as place
         from mf__model m
         where m.kind = 'item'
+    ),
+    -- the items as they are at time t
+    items_then as not materialized (
+        select
+            i.code, i.place, i.ratings, i.factors,
+            case
+                when i.bins is null then i.bias
+                else coalesce(i.bias, 0) + i.bins[
+                    1 + least(
+                        len(i.bins) - 1, coalesce(floor(len(i.bins) * (h.t - h.t0) / h.span), 0)
+                    )::integer
+                ]
+            end::float as bias
+        from mf__head h, items i
     ),
     relevant as not materialized (
         select p.u, count(*) as n, list(i.code) filter (where i.code is not null) as codes
@@ -106,7 +147,21 @@ from (
     ),
     mf__users as materialized (
         select
-            r.u, r.n, coalesce(r.codes, []) as relevant, m.bias, m.factors::float[] as factors,
+            r.u, r.n, coalesce(r.codes, []) as relevant,
+            coalesce(
+                sign(h.t - m.temporal.t0) * (abs(h.t - m.temporal.t0) / 86400) ^ h.beta, 0
+            ) as mf__dev,
+            case
+                when m.temporal is null then m.bias
+                else coalesce(m.bias, 0) + coalesce(m.temporal.drift, 0) * mf__dev
+                    + coalesce(m.temporal.day_bias[list_position(m.temporal.days, h.day)], 0)
+            end::float as bias,
+            case
+                when m.temporal.factor_drift is null then m.factors::float[]
+                else list_transform(
+                    m.factors::float[], lambda p, f: p + mf__dev * m.temporal.factor_drift[f]
+                )
+            end::float[] as factors,
             coalesce(m.ratings, 0) > 0 and (m.bias is not null or m.factors is not null)
                 as personal,
             case
@@ -116,7 +171,7 @@ from (
                         || 'seen. Pass exclude_seen := false or train with keep_seen := true.')
                 else m.seen::integer[]
             end as seen
-        from relevant r left join mf__model m on m.kind = 'user' and m.user_id = r.u
+        from mf__head h, relevant r left join mf__model m on m.kind = 'user' and m.user_id = r.u
     ),
     marked as not materialized (
         select u.u, unnest(u.relevant) as code, true as is_relevant from mf__users u
@@ -134,9 +189,9 @@ from (
                         + coalesce(list_dot_product(u.factors, i.factors), 0))::float
                 else i.ratings::float
             end as score
-        from head h, marked m
+        from mf__head h, marked m
             join mf__users u on u.u = m.u
-            join items i on i.code = m.code
+            join items_then i on i.code = m.code
         where not (m.is_relevant and list_contains(u.seen, m.code))
     ),
     -- A score s falls into the first bin b with s <= b; of the relevant items, `above` score more.
@@ -176,7 +231,7 @@ from (
                         + coalesce(list_dot_product(u.factors, i.factors), 0))::float
                 else i.ratings::float
             end as score
-        from head h, items i, mf__users u left join mf__bins b on b.u = u.u
+        from mf__head h, items_then i, mf__users u left join mf__bins b on b.u = u.u
     ),
     counts as not materialized (
         select
@@ -192,7 +247,7 @@ from (
         select
             c.u,
             list_filter(c.candidates, lambda x: not list_contains(u.seen, x.code))[:h.k] as picks
-        from head h, counts c join mf__users u on u.u = c.u
+        from mf__head h, counts c join mf__users u on u.u = c.u
     ),
     ranked as not materialized (
         select
@@ -237,13 +292,13 @@ from (
         a.auc,
         if(u.personal, 'model', 'popular') as source,
         r.items
-    from head h, mf__users u join ranks r on r.u = u.u left join aucs a on a.u = u.u
+    from mf__head h, mf__users u join ranks r on r.u = u.u left join aucs a on a.u = u.u
     order by 1
 );
 comment on macro table mf_evaluate_ranking_per_user is
     'How well the list of each user holds the items of test';
 
--- mf_evaluate_ranking(model, test, user_id, item_id, k := 10, exclude_seen := true)
+-- mf_evaluate_ranking(model, test, user_id, item_id, k := 10, exclude_seen := true, ts := NULL)
 --
 -- How well a model's lists hold what is in test. Plain SQL; needs no Python.
 --
@@ -266,13 +321,13 @@ comment on macro table mf_evaluate_ranking_per_user is
 -- The parameters are those of mf_evaluate_ranking_per_user.
 
 create or replace macro mf_evaluate_ranking(
-    model, test, user_id, item_id, k := 10, exclude_seen := true
+    model, test, user_id, item_id, k := 10, exclude_seen := true, ts := null
 ) as table
 from (
     with
     mf__lists as materialized (
         from mf_evaluate_ranking_per_user(
-            model, test, user_id, item_id, k := k, exclude_seen := exclude_seen
+            model, test, user_id, item_id, k := k, exclude_seen := exclude_seen, ts := ts
         )
     ),
     mf__pairs as materialized (

@@ -6,15 +6,18 @@
 --
 -- Returns one row for each row of pairs, in no certain order, with all its columns and
 --   prediction FLOAT           mu + b_u + b_i + <p_u, q_i> (Koren, Bell and Volinsky 2009,
---                              equation 5); terms the model does not have count as zero
+--                              equation 5); terms the model does not have count as zero. With time
+--                              terms mu + b_u(t) + b_i(t) + <p_u(t), q_i>, see temporal.sql
 --   prediction_source VARCHAR  the terms that were used: 'model' (user and item), 'user_bias' (the
 --                              item is unknown), 'item_bias' (the user is), 'global' (mu alone)
 --
 -- model             a relation made by mf_fit
 -- pairs             a table, view or CTE; it may not have columns named as the two above
 -- user_id, item_id  expressions over the columns of pairs; NULL is an unknown id
--- ts                the time to predict for, an expression too; a model without time terms predicts
---                   the same at any time
+-- ts                the time to predict for, an expression too: a TIMESTAMP with or without zone, a
+--                   DATE, or seconds since 1970. Left out, or NULL, it is the end of the time that
+--                   the model was trained on. Before and after that time the terms are those of its
+--                   ends. A model without time terms predicts the same at any time
 -- clip              keep predictions of an explicit model within the ratings seen in training
 
 create or replace macro mf_predict(
@@ -23,13 +26,29 @@ create or replace macro mf_predict(
 from (
     with
     mf__pairs as not materialized (
-        select *, user_id as mf__user, item_id as mf__item, ts as mf__ts from query_table(pairs)
+        select
+            *, user_id as mf__user, item_id as mf__item,
+            case
+                when ts is null then null
+                when typeof(ts) = 'TIMESTAMP WITH TIME ZONE' then epoch(try_cast(ts as timestamptz))
+                else coalesce(try_cast(ts as double), epoch(try_cast(ts as timestamp)), 'nan')
+            end as mf__seconds,
+            case
+                when ts is null or isfinite(mf__seconds) then mf__seconds
+                else error('mf_predict: ts is ''' || ts::varchar || ''', which is no time. '
+                    || 'Give a TIMESTAMP, a DATE or seconds since 1970.')
+            end as mf__ts
+        from query_table(pairs)
     ),
     mf__model as not materialized (
         from query_table(model)
         union all by name
         select
             null::varchar as kind, null as user_id, null as item_id, null as bias, null as factors,
+            null::struct(
+                t0 double, t1 double, beta float, drift float,
+                days integer[], day_bias float[], bin_bias float[], factor_drift float[]
+            ) as temporal,
             null as info
         where false
     ),
@@ -49,6 +68,9 @@ from (
             any_value((m.info ->> 'rating_min')::float) as rating_min,
             any_value((m.info ->> 'rating_max')::float) as rating_max,
             coalesce(clip and any_value(m.info ->> 'feedback') = 'explicit', false) as clipped,
+            any_value(m.temporal.t0) as t0, any_value(m.temporal.t1) as t1,
+            nullif(any_value(m.temporal.t1) - any_value(m.temporal.t0), 0) as span,
+            any_value(m.temporal.beta)::double as beta,
             case
                 when count(*) <> 1
                     then error('mf_predict: this relation is not a model: it has ' || count(*)
@@ -79,11 +101,50 @@ from (
         from mf__model m
         where m.kind = 'item'
     ),
+    -- joined on their own, so that a model without time terms does not carry them along
+    user_times as not materialized (
+        select
+            m.user_id, m.temporal.t0 as mean, m.temporal.drift, m.temporal.factor_drift,
+            m.temporal.days, m.temporal.day_bias
+        from mf__model m
+        where m.kind = 'user' and m.temporal is not null
+    ),
+    item_times as not materialized (
+        select m.item_id, m.temporal.bin_bias
+        from mf__model m
+        where m.kind = 'item' and m.temporal is not null
+    ),
     scored as not materialized (
         select
             p.*,
+            least(greatest(coalesce(p.mf__ts, h.t1), h.t0), h.t1) as mf__near,
+            case
+                when h.t1 is null then 0
+                else coalesce(
+                    b.bin_bias[
+                        1 + least(
+                            len(b.bin_bias) - 1,
+                            coalesce(floor(len(b.bin_bias) * (mf__near - h.t0) / h.span), 0)
+                        )::integer
+                    ],
+                    0
+                ) + coalesce(
+                    d.day_bias[
+                        list_position(
+                            d.days, try_cast(floor(coalesce(p.mf__ts, h.t1) / 86400) as integer)
+                        )
+                    ],
+                    0
+                ) + coalesce(
+                    sign(mf__near - d.mean) * (abs(mf__near - d.mean) / 86400) ^ h.beta
+                        * (coalesce(d.drift, 0)
+                            + coalesce(list_dot_product(d.factor_drift, i.factors), 0)),
+                    0
+                )
+            end as mf__terms,
             (h.mu + coalesce(u.bias, 0) + coalesce(i.bias, 0)
-                + coalesce(list_dot_product(u.factors, i.factors), 0))::float as mf__score,
+                + coalesce(list_dot_product(u.factors, i.factors), 0) + mf__terms)::float
+                as mf__score,
             case
                 when u.known and i.known then 'model'
                 when u.known then 'user_bias'
@@ -94,12 +155,15 @@ from (
         from mf__pairs p
             left join users u on u.user_id = p.mf__user
             left join items i on i.item_id = p.mf__item
+            left join user_times d on d.user_id = p.mf__user
+            left join item_times b on b.item_id = p.mf__item
             cross join head h
         where h.valid
     )
     select
         s.* exclude (
-            mf__user, mf__item, mf__ts, mf__score, mf__source, mf__clipped, mf__min, mf__max
+            mf__user, mf__item, mf__seconds, mf__ts, mf__near, mf__terms, mf__score, mf__source,
+            mf__clipped, mf__min, mf__max
         ),
         case
             when s.mf__clipped then least(greatest(s.mf__score, s.mf__min), s.mf__max)

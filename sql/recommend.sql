@@ -1,4 +1,4 @@
--- mf_recommend(model, user_id := NULL, k := 10, exclude_seen := true, min_ratings := 1)
+-- mf_recommend(model, user_id := NULL, k := 10, exclude_seen := true, min_ratings := 1, ts := NULL)
 --
 -- The k best items of one user, or of every user of a model. Plain SQL; needs no Python.
 --
@@ -9,6 +9,7 @@
 --   user_id, item_id  the ids as they were trained on
 --   score FLOAT       mu + b_u + b_i + <p_u, q_i>, not clipped to the rating range (Koren, Bell and
 --                     Volinsky 2009, equation 5); terms the model does not have count as zero.
+--                     With time terms mu + b_u(t) + b_i(t) + <p_u(t), q_i>, see temporal.sql.
 --                     In the popular list: the item's number of training ratings
 --   rank BIGINT       1 to k without gaps
 --   source VARCHAR    'model', or 'popular' where the list is the popular one (mf_popular)
@@ -18,6 +19,10 @@
 -- k             the length of a list, 1 to 100000; shorter where no more items are left
 -- exclude_seen  leave out what the user rated in training
 -- min_ratings   a user with fewer training ratings gets the popular list
+-- ts            the time t of all lists, a TIMESTAMP with or without zone, a DATE, or seconds since
+--               1970. Left out, or NULL, it is the end of the time that the model was trained on.
+--               Before and after that time the terms are those of its ends. A model without time
+--               terms recommends the same at any time
 --
 -- Items of equal score, or equally popular, are ordered by item_id. A user that the model does not
 -- know, or for whom it has no terms (algorithm 'popularity'), gets the popular list. A user who has
@@ -27,7 +32,7 @@
 -- looking up every pair would cost more than scoring it.
 
 create or replace macro mf_recommend(
-    model, user_id := null, k := 10, exclude_seen := true, min_ratings := 1
+    model, user_id := null, k := 10, exclude_seen := true, min_ratings := 1, ts := null
 ) as table
 from (
     with
@@ -36,38 +41,62 @@ from (
         union all by name
         select
             null::varchar as kind, null as user_id, null as item_id, null as code, null as ratings,
-            null as bias, null as factors, null as seen, null as info
+            null as bias, null as factors, null as seen,
+            null::struct(
+                t0 double, t1 double, beta float, drift float,
+                days integer[], day_bias float[], bin_bias float[], factor_drift float[]
+            ) as temporal,
+            null as info
         where false
     ),
-    head as not materialized (
+    mf__head as materialized (
         select
-            coalesce(any_value(m.bias), 0)::float as mu,
+            h.mu, h.t0, nullif(h.t1 - h.t0, 0) as span, h.beta,
+            least(greatest(coalesce(h.seconds, h.t1), h.t0), h.t1) as t,
+            try_cast(floor(coalesce(h.seconds, h.t1) / 86400) as integer) as day,
             case
-                when count(*) <> 1
-                    then error('mf_recommend: this relation is not a model: it has ' || count(*)
-                        || ' rows of kind ''model'', not 1. Pass a table made by mf_fit.')
-                when any_value(m.info ->> 'format')::integer > 1
-                    then error('mf_recommend: this model has format '
-                        || any_value(m.info ->> 'format')
-                        || ', made by a newer duckmf. Upgrade duckmf.')
-                when coalesce(k not between 1 and 100000, true)
-                    then error('mf_recommend: k is ' || coalesce(k::varchar, 'NULL')
-                        || '. Give the length of a list, from 1 to 100000.')
-                else k::bigint
+                when ts is null or isfinite(h.seconds) then h.k
+                else error('mf_recommend: ts is ''' || ts::varchar || ''', which is no time. '
+                    || 'Give a TIMESTAMP, a DATE or seconds since 1970.')
             end as k
-        from rows m
-        where m.kind = 'model'
+        from (
+            select
+                coalesce(any_value(m.bias), 0)::float as mu,
+                any_value(m.temporal.t0) as t0, any_value(m.temporal.t1) as t1,
+                any_value(m.temporal.beta)::double as beta,
+                case
+                    when typeof(ts) = 'TIMESTAMP WITH TIME ZONE'
+                        then epoch(try_cast(ts as timestamptz))
+                    else coalesce(try_cast(ts as double), epoch(try_cast(ts as timestamp)))
+                end as seconds,
+                case
+                    when count(*) <> 1
+                        then error('mf_recommend: this relation is not a model: it has ' || count(*)
+                            || ' rows of kind ''model'', not 1. Pass a table made by mf_fit.')
+                    when any_value(m.info ->> 'format')::integer > 1
+                        then error('mf_recommend: this model has format '
+                            || any_value(m.info ->> 'format')
+                            || ', made by a newer duckmf. Upgrade duckmf.')
+                    when coalesce(k not between 1 and 100000, true)
+                        then error('mf_recommend: k is ' || coalesce(k::varchar, 'NULL')
+                            || '. Give the length of a list, from 1 to 100000.')
+                    else k::bigint
+                end as k
+            from rows m
+            where m.kind = 'model'
+        ) h
     ),
     items as not materialized (
         select
             m.code, m.ratings, m.bias::float as bias, m.factors::float[] as factors,
+            m.temporal.bin_bias as bins,
             row_number() over (order by m.item_id) as place
         from rows m
         where m.kind = 'item'
     ),
     users as not materialized (
         select
-            m.user_id, m.bias::float as bias, m.factors::float[] as factors,
+            m.user_id, m.bias::float as bias, m.factors::float[] as factors, m.temporal,
             coalesce(m.ratings, 0) >= coalesce(min_ratings, 1)
                 and (m.bias is not null or m.factors is not null) as personal,
             case
@@ -91,34 +120,67 @@ from (
                 order by i.ratings desc, i.place) as candidates
         from items i
     ),
+    -- items and users as they are at time t
+    items_then as not materialized (
+        select
+            i.code, i.place, i.factors,
+            case
+                when i.bins is null then coalesce(i.bias, 0)
+                else coalesce(i.bias, 0) + i.bins[
+                    1 + least(
+                        len(i.bins) - 1, coalesce(floor(len(i.bins) * (h.t - h.t0) / h.span), 0)
+                    )::integer
+                ]
+            end::float as bias
+        from mf__head h, items i
+    ),
+    users_then as not materialized (
+        select
+            u.user_id, u.seen, h.k + len(u.seen) as n_candidates,
+            coalesce(
+                sign(h.t - u.temporal.t0) * (abs(h.t - u.temporal.t0) / 86400) ^ h.beta, 0
+            ) as mf__dev,
+            h.mu + case
+                when u.temporal is null then coalesce(u.bias, 0)
+                else coalesce(u.bias, 0) + coalesce(u.temporal.drift, 0) * mf__dev
+                    + coalesce(u.temporal.day_bias[list_position(u.temporal.days, h.day)], 0)
+            end::float as base,
+            case
+                when u.temporal.factor_drift is null then u.factors
+                else list_transform(
+                    u.factors, lambda p, f: p + mf__dev * u.temporal.factor_drift[f]
+                )
+            end::float[] as factors
+        from mf__head h, users u
+        where u.personal
+    ),
     best as not materialized (
         select
             u.user_id,
             max(
                 struct_pack(
-                    score := (h.mu + coalesce(u.bias, 0) + coalesce(i.bias, 0)
+                    score := (u.base + i.bias
                         + coalesce(list_dot_product(u.factors, i.factors), 0))::float,
                     before := -i.place,
                     code := i.code
                 ),
-                h.k + len(u.seen)
+                u.n_candidates
             ) as candidates,
             any_value(u.seen) filter (where i.place = 1) as seen
-        from head h, users u, items i
-        where u.personal
+        from users_then u, items_then i
         group by u.user_id
     ),
     lists as not materialized (
         select b.user_id, 'model' as source, b.seen, b.candidates from best b
         union all
         select s.user_id, 'popular', s.seen, p.candidates[:h.k + len(s.seen)]
-        from head h, strangers s, popular p
+        from mf__head h, strangers s, popular p
     ),
     picks as not materialized (
         select
             l.user_id, l.source,
             list_filter(l.candidates, lambda c: not list_contains(l.seen, c.code))[:h.k] as items
-        from head h, lists l
+        from mf__head h, lists l
     ),
     ranked as not materialized (
         select
@@ -128,7 +190,7 @@ from (
     select r.user_id, i.item_id, r.item.score as score, r.rank, r.source
     from ranked r join rows i on i.kind = 'item' and i.code = r.item.code
     union all
-    select null, null, null, null, null from head h where h.k is null
+    select null, null, null, null, null from mf__head h where h.k is null
     order by 1, 4
 );
 comment on macro table mf_recommend is 'The k best items of one user or of all users of a model';

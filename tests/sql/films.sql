@@ -6,7 +6,11 @@ select
     m.kind, m.user_id, m.item_id, m.code::integer as code, m.ratings::bigint as ratings,
     m.bias::float as bias, m.factors::float[] as factors, m.seen::integer[] as seen,
     m.seen_ratings::float[] as seen_ratings,
-    null::struct(t0 double, t1 double) as temporal, m.epoch::integer as epoch,
+    null::struct(
+        t0 double, t1 double, beta float, drift float,
+        days integer[], day_bias float[], bin_bias float[], factor_drift float[]
+    ) as temporal,
+    m.epoch::integer as epoch,
     m.metrics::struct(train_loss double, validation_loss double, seconds double) as metrics,
     m.info::json as info
 from (values
@@ -32,3 +36,29 @@ from (values
     ('item', null, 15, 4, 1, 0, [1, 0], null, null, null, null, null),
     ('item', null, 16, 5, 1, 0, [1, 0], null, null, null, null, null)
 ) m(kind, user_id, item_id, code, ratings, bias, factors, seen, seen_ratings, epoch, metrics, info);
+
+-- The same with time terms, over the first 100 days of 1970 and with roots of days (beta = 0.5).
+-- User 1 rated around day 36: dev is -6 on day 0, 2 on day 40, 5 on day 61 and 8 on day 100.
+-- User 4 rated around day 0 and drifts, 2 has no terms, 3 is only a mean time.
+create table changing as
+select
+    f.* replace (
+        t.temporal::struct(
+            t0 double, t1 double, beta float, drift float,
+            days integer[], day_bias float[], bin_bias float[], factor_drift float[]
+        ) as temporal
+    )
+from films f left join (values
+    ('model', null, {'t0': 0, 't1': 8640000, 'beta': 0.5, 'drift': null, 'days': null,
+        'day_bias': null, 'bin_bias': null, 'factor_drift': null}),
+    ('user', 0, {'t0': 3110400, 't1': null, 'beta': null, 'drift': 0.125, 'days': [0, 40, 100],
+        'day_bias': [0.25, -0.5, 0.125], 'bin_bias': null, 'factor_drift': [0.5, 0]}),
+    ('user', 2, {'t0': 4320000, 't1': null, 'beta': null, 'drift': null, 'days': null,
+        'day_bias': null, 'bin_bias': null, 'factor_drift': null}),
+    ('user', 3, {'t0': 0, 't1': null, 'beta': null, 'drift': -0.125, 'days': null,
+        'day_bias': null, 'bin_bias': null, 'factor_drift': null}),
+    ('item', 0, {'t0': null, 't1': null, 'beta': null, 'drift': null, 'days': null,
+        'day_bias': null, 'bin_bias': [0.25, -0.25], 'factor_drift': null}),
+    ('item', 3, {'t0': null, 't1': null, 'beta': null, 'drift': null, 'days': null,
+        'day_bias': null, 'bin_bias': [0, 0.5, 1, -1], 'factor_drift': null})
+) t(kind, code, temporal) on t.kind = f.kind and t.code is not distinct from f.code;
