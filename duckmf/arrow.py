@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -78,6 +79,16 @@ def vectors(column: pa.ChunkedArray) -> NDArray[np.float32]:
 def scalar(column: pa.ChunkedArray) -> Any:
     """The first value of a column whose values are all the same."""
     return column[0].as_py()
+
+
+def runs_of_equal(*columns: pa.ChunkedArray) -> list[tuple[int, int]]:
+    """Where each run of rows begins and ends whose values are the same in all columns."""
+    changes = np.zeros(len(columns[0]) - 1, np.bool_)
+    for column in columns:
+        values = array(column)
+        changes |= values[1:] != values[:-1]
+    cuts = [0, *(np.flatnonzero(changes) + 1).tolist(), len(columns[0])]
+    return list(itertools.pairwise(cuts))
 
 
 def row(shape: pa.StructType, **fields: Any) -> pa.Array:

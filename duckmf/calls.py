@@ -23,6 +23,7 @@ from duckmf.arrow import (
     lists_of,
     row,
     rows_of,
+    runs_of_equal,
     scalar,
     vectors,
 )
@@ -155,22 +156,40 @@ class Calls:
         self.runs.forget(number)
         return row(MODEL, ratings=ratings, bias=bias, temporal=temporal, info=info)
 
-    def items(self, request: Column, *columns: Column) -> pa.Array:
-        """Lay items out to be ranked: one row of lists of codes, places, weights and factors."""
+    def items(self, *columns: Column) -> pa.Array:
+        """Lay items out to be ranked; a row is a request and lists of codes, places, weights and
+        factors.
+        """
+        rows = [[column.slice(n, 1) for column in columns] for n in range(len(columns[0]))]
+        return pa.array([self._items(*row) for row in rows], pa.int64())
+
+    def _items(self, request: Column, *columns: Column) -> int:
         asked = json.loads(scalar(request))
         codes, places, weights = map(elements, columns[:3])
         Q = vectors(flat(columns[3]))
         cosine, fused, threads = asked["cosine"], asked["fused"], asked["threads"]
         ranking = Ranking(codes, places, weights, Q, cosine, fused, threads)
-        statement = asked["connection"], asked["query"]
-        return pa.array([self.rankings.add(ranking, statement)], pa.int64())
+        return self.rankings.add(ranking, (asked["connection"], asked["query"]))
 
-    def top(
-        self, ranking: Column, k: Column, weights: Column, factors: Column, seen: Column
+    def top(self, ranking: Column, k: Column, *users: Column) -> pa.Array:
+        """The best items of some users, the best first, without those that they have seen.
+
+        A row is a ranking, k, and a user's weight, factors and seen codes. Lateral columns bring
+        several rankings or lengths at once.
+        """
+        parts = [
+            self._top(
+                ranking[begin].as_py(), k[begin].as_py(), *(column[begin:end] for column in users)
+            )
+            for begin, end in runs_of_equal(ranking, k)
+        ]
+        return pa.concat_arrays(parts)
+
+    def _top(
+        self, ranking: int, k: int, weights: Column, factors: Column, seen: Column
     ) -> pa.Array:
-        """The best items of some users, the best first, without those that they have seen."""
         users = array(weights), vectors(factors), *lists_of(seen)
-        codes, scores, counts = self.rankings.use(scalar(ranking)).top(scalar(k), *users)
+        codes, scores, counts = self.rankings.use(ranking).top(k, *users)
         return lists_from(counts, rows_of(PICK, (codes, scores)))
 
     def project(

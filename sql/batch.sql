@@ -164,7 +164,9 @@ from (
         from (
             select
                 r.item_id, r.code::integer as code, r.factors::float[] as factors,
-                list_dot_product(r.factors::float[], r.factors::float[]) as square
+                list_dot_product(
+                    list_concat(r.factors::float[], []), list_concat(r.factors::float[], [])
+                ) as square
             from mf__rows r
             where r.kind = 'item' and item_id is null
         ) i
@@ -235,7 +237,9 @@ from (
         from (
             select
                 r.user_id, r.code::integer as code, r.factors::float[] as factors,
-                list_dot_product(r.factors::float[], r.factors::float[]) as square
+                list_dot_product(
+                    list_concat(r.factors::float[], []), list_concat(r.factors::float[], [])
+                ) as square
             from mf__rows r
             where r.kind = 'user' and user_id is null
         ) i

@@ -148,6 +148,9 @@ from (
             end as valid
         from mf__test t
     ),
+    -- a model is read after the checks, so that what they find is what the user is told
+    mf__a as not materialized (from query_table(model_a) where (select v.valid from mf__valid v)),
+    mf__b as not materialized (from query_table(model_b) where (select v.valid from mf__valid v)),
     mf__rated as materialized (
         select t.* exclude (mf__rated) from mf__test t, mf__valid v where v.valid and t.mf__rated
     ),
@@ -165,7 +168,7 @@ from (
         select p.u, sum(p.e * p.e) as squares, sum(abs(p.e)) as sizes, count(*) as n
         from (
             select user_id as u, mf__rating - prediction as e
-            from mf_predict(model_a, mf__rated, user_id, item_id, ts := ts)
+            from mf_predict(mf__a, mf__rated, user_id, item_id, ts := ts)
         ) p
         group by p.u
     ),
@@ -173,7 +176,7 @@ from (
         select p.u, sum(p.e * p.e) as squares, sum(abs(p.e)) as sizes
         from (
             select user_id as u, mf__rating - prediction as e
-            from mf_predict(model_b, mf__rated, user_id, item_id, ts := ts)
+            from mf_predict(mf__b, mf__rated, user_id, item_id, ts := ts)
         ) p
         group by p.u
     ),
@@ -185,11 +188,11 @@ from (
     ),
     mf__lists_a as not materialized (
         select l.user_id as u, [l.precision, l.recall, l.ndcg, l.map, l.mrr, l.hit_rate, l.auc] as a
-        from mf_evaluate_ranking_per_user(model_a, mf__liked, user_id, item_id, k := k) l
+        from mf_evaluate_ranking_per_user(mf__a, mf__liked, user_id, item_id, k := k) l
     ),
     mf__lists_b as not materialized (
         select l.user_id as u, [l.precision, l.recall, l.ndcg, l.map, l.mrr, l.hit_rate, l.auc] as b
-        from mf_evaluate_ranking_per_user(model_b, mf__liked, user_id, item_id, k := k) l
+        from mf_evaluate_ranking_per_user(mf__b, mf__liked, user_id, item_id, k := k) l
     ),
     mf__lists as materialized (
         select hash(a.u) as u, a.a, b.b

@@ -77,19 +77,24 @@ from (
         where m.kind = 'model'
     ),
     users as not materialized (
-        select m.user_id, m.ratings, m.bias, m.factors::float[] as factors
+        select
+            m.user_id, m.ratings, m.bias,
+            list_concat(m.factors::float[], []) as factors
         from mf__model m
         where m.kind = 'user'
     ),
     items as not materialized (
-        select m.item_id, m.ratings, m.bias, m.factors::float[] as factors
+        select
+            m.item_id, m.ratings, m.bias,
+            list_concat(m.factors::float[], []) as factors
         from mf__model m
         where m.kind = 'item'
     ),
     -- joined on their own, so that a model without time terms does not carry them along
     user_times as not materialized (
         select
-            m.user_id, m.temporal.t0 as mean, m.temporal.drift, m.temporal.factor_drift,
+            m.user_id, m.temporal.t0 as mean, m.temporal.drift,
+            list_concat(m.temporal.factor_drift, []) as factor_drift,
             m.temporal.days, m.temporal.day_bias
         from mf__model m
         where m.kind = 'user' and m.temporal is not null
@@ -125,14 +130,20 @@ from (
                 ) + coalesce(
                     sign(mf__near - d.mean) * (abs(mf__near - d.mean) / 86400) ^ h.beta
                         * (coalesce(d.drift, 0)
-                            + coalesce(list_dot_product(d.factor_drift, i.factors), 0)),
+                            + if(
+                                len(d.factor_drift) > 0 and len(i.factors) > 0,
+                                list_dot_product(d.factor_drift, i.factors), 0
+                            )),
                     0
                 )
             end as mf__terms,
             r - least(
                 greatest(
                     (h.mu + coalesce(u.bias, 0) + coalesce(i.bias, 0)
-                        + coalesce(list_dot_product(u.factors, i.factors), 0) + mf__terms)::float,
+                        + if(
+                            len(u.factors) > 0 and len(i.factors) > 0,
+                            list_dot_product(u.factors, i.factors), 0
+                        ) + mf__terms)::float,
                     h.rating_min
                 ),
                 h.rating_max

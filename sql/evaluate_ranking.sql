@@ -119,7 +119,8 @@ from (
     ),
     items as not materialized (
         select
-            m.item_id, m.code, m.ratings, m.bias, m.factors::float[] as factors,
+            m.item_id, m.code, m.ratings, m.bias,
+            list_concat(m.factors::float[], []) as factors,
             m.temporal.bin_bias as bins,
             row_number() over (order by m.item_id) as place
         from mf__model m
@@ -157,13 +158,14 @@ from (
                     + coalesce(m.temporal.day_bias[list_position(m.temporal.days, h.day)], 0)
             end::float as bias,
             case
-                when m.temporal.factor_drift is null then m.factors::float[]
+                when m.temporal.factor_drift is null
+                    then list_concat(m.factors::float[], [])
                 else list_transform(
                     m.factors::float[], lambda p, f: p + mf__dev * m.temporal.factor_drift[f]
                 )
             end::float[] as factors,
-            coalesce(m.ratings, 0) > 0 and (m.bias is not null or m.factors is not null)
-                as personal,
+            (coalesce(m.ratings, 0) > 0 or coalesce(m.info ->> 'source' = 'content', false))
+                and (m.bias is not null or m.factors is not null) as personal,
             case
                 when not exclude_seen or (m.seen is null and coalesce(m.ratings, 0) = 0) then []
                 when m.seen is null
@@ -186,7 +188,10 @@ from (
             case
                 when u.personal
                     then (h.mu + coalesce(u.bias, 0) + coalesce(i.bias, 0)
-                        + coalesce(list_dot_product(u.factors, i.factors), 0))::float
+                        + if(
+                            len(u.factors) > 0 and len(i.factors) > 0,
+                            list_dot_product(u.factors, i.factors), 0
+                        ))::float
                 else i.ratings::float
             end as score
         from mf__head h, marked m
@@ -228,7 +233,10 @@ from (
             case
                 when u.personal
                     then (h.mu + coalesce(u.bias, 0) + coalesce(i.bias, 0)
-                        + coalesce(list_dot_product(u.factors, i.factors), 0))::float
+                        + if(
+                            len(u.factors) > 0 and len(i.factors) > 0,
+                            list_dot_product(u.factors, i.factors), 0
+                        ))::float
                 else i.ratings::float
             end as score
         from mf__head h, items_then i, mf__users u left join mf__bins b on b.u = u.u

@@ -83,12 +83,16 @@ from (
         from sizes s left join mf__model m on m.kind = 'model'
     ),
     items as not materialized (
-        select m.item_id, m.bias, m.factors::float[] as factors
+        select
+            m.item_id, m.bias,
+            list_concat(m.factors::float[], []) as factors
         from mf__model m
         where m.kind = 'item'
     ),
     users as not materialized (
-        select m.user_id, m.bias, m.factors::float[] as factors
+        select
+            m.user_id, m.bias,
+            list_concat(m.factors::float[], []) as factors
         from mf__model m
         where m.kind = 'user'
     ),
@@ -96,7 +100,10 @@ from (
         select
             p.u, p.r, i.item_id is not null as known,
             (h.mu + coalesce(u.bias, 0) + coalesce(i.bias, 0)
-                + coalesce(list_dot_product(u.factors, i.factors), 0))::float as score
+                + if(
+                    len(u.factors) > 0 and len(i.factors) > 0,
+                    list_dot_product(u.factors, i.factors), 0
+                ))::float as score
         from (
             select t.mf__user as u, t.mf__item as i, sum(t.mf__rating) as r
             from mf__test t
@@ -124,7 +131,10 @@ from (
             select
                 b.u, b.bins,
                 (h.mu + coalesce(u.bias, 0) + coalesce(i.bias, 0)
-                    + coalesce(list_dot_product(u.factors, i.factors), 0))::float as score
+                    + if(
+                        len(u.factors) > 0 and len(i.factors) > 0,
+                        list_dot_product(u.factors, i.factors), 0
+                    ))::float as score
             from head h, items i, mf__bins b left join users u on u.user_id = b.u
         ) s
         group by s.u

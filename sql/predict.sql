@@ -9,7 +9,8 @@
 --                              equation 5); terms the model does not have count as zero. With time
 --                              terms mu + b_u(t) + b_i(t) + <p_u(t), q_i>, see temporal.sql
 --   prediction_source VARCHAR  the terms that were used: 'model' (user and item), 'user_bias' (the
---                              item is unknown), 'item_bias' (the user is), 'global' (mu alone)
+--                              item is unknown), 'item_bias' (the user is), 'global' (mu alone);
+--                              'content' where a row is that of mf_project_items or _users
 --
 -- model             a relation made by mf_fit
 -- pairs             a table, view or CTE; it may not have columns named as the two above
@@ -89,22 +90,27 @@ from (
     ),
     users as not materialized (
         select
-            m.user_id, m.bias, m.factors::float[] as factors,
-            m.bias is not null or m.factors is not null as known
+            m.user_id, m.bias,
+            list_concat(m.factors::float[], []) as factors,
+            m.bias is not null or m.factors is not null as known,
+            m.info ->> 'source' = 'content' as from_content
         from mf__model m
         where m.kind = 'user'
     ),
     items as not materialized (
         select
-            m.item_id, m.bias, m.factors::float[] as factors,
-            m.bias is not null or m.factors is not null as known
+            m.item_id, m.bias,
+            list_concat(m.factors::float[], []) as factors,
+            m.bias is not null or m.factors is not null as known,
+            m.info ->> 'source' = 'content' as from_content
         from mf__model m
         where m.kind = 'item'
     ),
     -- joined on their own, so that a model without time terms does not carry them along
     user_times as not materialized (
         select
-            m.user_id, m.temporal.t0 as mean, m.temporal.drift, m.temporal.factor_drift,
+            m.user_id, m.temporal.t0 as mean, m.temporal.drift,
+            list_concat(m.temporal.factor_drift, []) as factor_drift,
             m.temporal.days, m.temporal.day_bias
         from mf__model m
         where m.kind = 'user' and m.temporal is not null
@@ -138,14 +144,21 @@ from (
                 ) + coalesce(
                     sign(mf__near - d.mean) * (abs(mf__near - d.mean) / 86400) ^ h.beta
                         * (coalesce(d.drift, 0)
-                            + coalesce(list_dot_product(d.factor_drift, i.factors), 0)),
+                            + if(
+                                len(d.factor_drift) > 0 and len(i.factors) > 0,
+                                list_dot_product(d.factor_drift, i.factors), 0
+                            )),
                     0
                 )
             end as mf__terms,
             (h.mu + coalesce(u.bias, 0) + coalesce(i.bias, 0)
-                + coalesce(list_dot_product(u.factors, i.factors), 0) + mf__terms)::float
+                + if(
+                    len(u.factors) > 0 and len(i.factors) > 0,
+                    list_dot_product(u.factors, i.factors), 0
+                ) + mf__terms)::float
                 as mf__score,
             case
+                when u.known and i.known and (u.from_content or i.from_content) then 'content'
                 when u.known and i.known then 'model'
                 when u.known then 'user_bias'
                 when i.known then 'item_bias'

@@ -12,13 +12,15 @@
 --                     With time terms mu + b_u(t) + b_i(t) + <p_u(t), q_i>, see temporal.sql.
 --                     In the popular list: the item's number of training ratings
 --   rank BIGINT       1 to k without gaps
---   source VARCHAR    'model', or 'popular' where the list is the popular one (mf_popular)
+--   source VARCHAR    'model'; 'popular' where the list is the popular one (mf_popular); 'content'
+--                     for a user of mf_project_users
 --
 -- model         a relation made by mf_fit, also a filtered one: only its items are recommended
 -- user_id       a user, or NULL for all users of the model
 -- k             the length of a list, 1 to 100000; shorter where no more items are left
 -- exclude_seen  leave out what the user rated in training
--- min_ratings   a user with fewer training ratings gets the popular list
+-- min_ratings   a user with fewer training ratings gets the popular list, unless the model has
+--               a row for the user from content (mf_project_users)
 -- ts            the time t of all lists, a TIMESTAMP with or without zone, a DATE, or seconds since
 --               1970. Left out, or NULL, it is the end of the time that the model was trained on.
 --               Before and after that time the terms are those of its ends. A model without time
@@ -36,18 +38,52 @@ create or replace macro mf_recommend(
 ) as table
 from (
     with
-    rows as not materialized (
-        from query_table(model)
-        union all by name
-        select
-            null::varchar as kind, null as user_id, null as item_id, null as code, null as ratings,
-            null as bias, null as factors, null as seen,
-            null::struct(
-                t0 double, t1 double, beta float, drift float,
-                days integer[], day_bias float[], bin_bias float[], factor_drift float[]
-            ) as temporal,
-            null as info
-        where false
+    model_rows as not materialized (
+        select m.*
+        from (
+            from query_table(model)
+            union all by name
+            select
+                null::varchar as kind, null as bias, null as info,
+                null::struct(
+                    t0 double, t1 double, beta float, drift float,
+                    days integer[], day_bias float[], bin_bias float[], factor_drift float[]
+                ) as temporal
+            where false
+        ) m
+        where m.kind = 'model'
+    ),
+    item_rows as not materialized (
+        select m.*
+        from (
+            from query_table(model)
+            union all by name
+            select
+                null::varchar as kind, null as item_id, null as code, null as ratings, null as bias,
+                null as factors,
+                null::struct(
+                    t0 double, t1 double, beta float, drift float,
+                    days integer[], day_bias float[], bin_bias float[], factor_drift float[]
+                ) as temporal
+            where false
+        ) m
+        where m.kind = 'item'
+    ),
+    user_rows as not materialized (
+        select m.*
+        from (
+            from query_table(model)
+            union all by name
+            select
+                null::varchar as kind, null as user_id, null as ratings, null as bias,
+                null as factors, null as seen, null as info,
+                null::struct(
+                    t0 double, t1 double, beta float, drift float,
+                    days integer[], day_bias float[], bin_bias float[], factor_drift float[]
+                ) as temporal
+            where false
+        ) m
+        where m.kind = 'user' and (user_id is null or m.user_id = user_id)
     ),
     mf__head as materialized (
         select
@@ -82,22 +118,16 @@ from (
                             || '. Give the length of a list, from 1 to 100000.')
                     else k::bigint
                 end as k
-            from rows m
-            where m.kind = 'model'
+            from model_rows m
         ) h
-    ),
-    items as not materialized (
-        select
-            m.code, m.ratings, m.bias::float as bias, m.factors::float[] as factors,
-            m.temporal.bin_bias as bins,
-            row_number() over (order by m.item_id) as place
-        from rows m
-        where m.kind = 'item'
     ),
     users as not materialized (
         select
-            m.user_id, m.bias::float as bias, m.factors::float[] as factors, m.temporal,
-            coalesce(m.ratings, 0) >= coalesce(min_ratings, 1)
+            m.user_id, m.bias::float as bias,
+            list_concat(m.factors::float[], []) as factors,
+            m.temporal,
+            coalesce(m.info ->> 'source' = 'content', false) as from_content,
+            (coalesce(m.ratings, 0) >= coalesce(min_ratings, 1) or from_content)
                 and (m.bias is not null or m.factors is not null) as personal,
             case
                 when not exclude_seen or (m.seen is null and coalesce(m.ratings, 0) = 0) then []
@@ -106,8 +136,7 @@ from (
                         || 'Pass exclude_seen := false or train with keep_seen := true.')
                 else m.seen::integer[]
             end as seen
-        from rows m
-        where m.kind = 'user' and (user_id is null or m.user_id = user_id)
+        from user_rows m
     ),
     strangers as not materialized (
         select u.user_id, u.seen from users u where not u.personal
@@ -116,23 +145,26 @@ from (
     ),
     popular as not materialized (
         select
-            list(struct_pack(score := i.ratings::float, before := -i.place, code := i.code)
-                order by i.ratings desc, i.place) as candidates
-        from items i
+            list(struct_pack(minus := -i.ratings::float, item_id := i.item_id, code := i.code)
+                order by i.ratings desc, i.item_id) as candidates
+        from item_rows i
+        where (select count(*) from strangers) > 0
     ),
     -- items and users as they are at time t
     items_then as not materialized (
         select
-            i.code, i.place, i.factors,
+            i.item_id, i.code,
+            list_concat(i.factors::float[], []) as factors,
             case
-                when i.bins is null then coalesce(i.bias, 0)
-                else coalesce(i.bias, 0) + i.bins[
+                when i.temporal.bin_bias is null then coalesce(i.bias, 0)
+                else coalesce(i.bias, 0) + i.temporal.bin_bias[
                     1 + least(
-                        len(i.bins) - 1, coalesce(floor(len(i.bins) * (h.t - h.t0) / h.span), 0)
+                        len(i.temporal.bin_bias) - 1,
+                        coalesce(floor(len(i.temporal.bin_bias) * (h.t - h.t0) / h.span), 0)
                     )::integer
                 ]
             end::float as bias
-        from mf__head h, items i
+        from mf__head h, item_rows i
     ),
     users_then as not materialized (
         select
@@ -157,21 +189,25 @@ from (
     best as not materialized (
         select
             u.user_id,
-            max(
+            min(
                 struct_pack(
-                    score := (u.base + i.bias
-                        + coalesce(list_dot_product(u.factors, i.factors), 0))::float,
-                    before := -i.place,
+                    minus := -(u.base + i.bias
+                        + if(
+                            len(u.factors) > 0 and len(i.factors) > 0,
+                            list_dot_product(u.factors, i.factors), 0
+                        ))::float,
+                    item_id := i.item_id,
                     code := i.code
                 ),
                 u.n_candidates
-            ) as candidates,
-            any_value(u.seen) filter (where i.place = 1) as seen
+            ) as candidates
         from users_then u, items_then i
         group by u.user_id
     ),
     lists as not materialized (
-        select b.user_id, 'model' as source, b.seen, b.candidates from best b
+        select
+            b.user_id, if(u.from_content, 'content', 'model') as source, u.seen, b.candidates
+        from best b join users u on u.user_id = b.user_id
         union all
         select s.user_id, 'popular', s.seen, p.candidates[:h.k + len(s.seen)]
         from mf__head h, strangers s, popular p
@@ -187,8 +223,8 @@ from (
             p.user_id, p.source, unnest(p.items) as item, generate_subscripts(p.items, 1) as rank
         from picks p
     )
-    select r.user_id, i.item_id, r.item.score as score, r.rank, r.source
-    from ranked r join rows i on i.kind = 'item' and i.code = r.item.code
+    select r.user_id, r.item.item_id as item_id, -r.item.minus as score, r.rank, r.source
+    from ranked r
     union all
     select null, null, null, null, null from mf__head h where h.k is null
     order by 1, 4

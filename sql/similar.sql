@@ -57,8 +57,11 @@ from (
     ),
     items as not materialized (
         select
-            m.item_id, m.code, m.factors::float[] as factors,
-            sqrt(list_dot_product(m.factors::float[], m.factors::float[])) as length
+            m.item_id, m.code,
+            list_concat(m.factors::float[], []) as factors,
+            sqrt(list_dot_product(
+                list_concat(m.factors::float[], []), list_concat(m.factors::float[], [])
+            )) as length
         from rows m
         where m.kind = 'item'
     ),
@@ -130,8 +133,11 @@ from (
     ),
     users as not materialized (
         select
-            m.user_id, m.code, m.factors::float[] as factors,
-            sqrt(list_dot_product(m.factors::float[], m.factors::float[])) as length
+            m.user_id, m.code,
+            list_concat(m.factors::float[], []) as factors,
+            sqrt(list_dot_product(
+                list_concat(m.factors::float[], []), list_concat(m.factors::float[], [])
+            )) as length
         from rows m
         where m.kind = 'user'
     ),

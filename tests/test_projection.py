@@ -115,6 +115,30 @@ def test_the_rows_have_the_columns_of_the_model_and_are_made_once(cold):
     assert cold.execute(f"select count(*) from {call}").fetchone() == (0,)
 
 
+def test_what_rests_on_content_says_so(cold):
+    cold.execute("insert into films from mf_project_items(films, movies, movie_id, genres)")
+    sources = cold.execute(
+        "select prediction_source, count(*) = count(*) filter (where movie_id in (from cold)) "
+        "from mf_predict(films, ratings, user_id, movie_id) group by all order by all"
+    ).fetchall()
+    assert sources == [("content", True), ("model", False)]
+    cold.execute(
+        "create table people as select user_id, [user_id % 2] as v from ratings group by 1"
+    )
+    cold.execute("insert into people values (-1, [1])")
+    cold.execute("insert into films from mf_project_users(films, people, user_id, v)")
+    lists = "select source, count(*) from {}(films{}) where user_id = -1 group by source"
+    for name in ("mf_recommend", "mf__plain_recommend"):
+        assert cold.execute(lists.format(name, "")).fetchall() == [("content", 10)]
+        assert cold.execute(lists.format(name, ", -1, min_ratings := 5")).fetchall() == (
+            [("content", 10)]
+        )
+    assert cold.execute(
+        "with liked as (select -1 as u, 1 as i) "
+        "select source from mf_evaluate_ranking_per_user(films, liked, u, i)"
+    ).fetchall() == [("model",)]
+
+
 @pytest.mark.parametrize("algorithm", ["bias", "implicit_als", "bpr", "popularity"])
 def test_a_model_gets_the_terms_that_it_has(cold, algorithm):
     epochs = "" if algorithm == "popularity" else ", epochs := 2"
