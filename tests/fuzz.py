@@ -123,7 +123,7 @@ def without_quotes(text: str) -> str | None:
 
 def _ends_in_a_name(text: str) -> bool:
     """Whether a $ here goes on with a name; behind a number it does not."""
-    word = re.search(r"[\w$]*\Z", text)
+    word = re.search(r"(?:[\w$]|[^\s\x00-\x7f])*\Z", text)
     return bool(word and re.sub(r"^\d[\d_]*", "", word.group()))
 
 

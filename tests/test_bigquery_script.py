@@ -66,7 +66,12 @@ def test_a_script_is_split_at_its_semicolons_and_nowhere_else():
 
 @pytest.mark.parametrize(
     "text",
-    ["select 'open; drop model m", "select /* open; drop model m", "select $$ open; drop model m"],
+    [
+        "select 'open; drop model m",
+        "select /* open; drop model m",
+        "select $$ open; drop model m",
+        "drop model m; /* a /* b */ --",
+    ],
 )
 def test_a_text_that_ends_inside_quotes_is_left_to_duckdb(text):
     assert [(s.text, s.ours) for s in statements(text)] == [(text, False)]

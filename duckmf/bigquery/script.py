@@ -23,6 +23,7 @@ _GAP = r"(?>\s+|--[^\r\n]*|/\*(?s:.*?)\*/|\*/)*+"
 _CREATE = rf"\bcreate\b{_GAP}(?:or\b{_GAP}replace\b{_GAP})?model\b"
 _DROP = rf"\bdrop\b{_GAP}model\b"
 _CALL = rf"\bml{_GAP}\.{_GAP}\w+{_GAP}\({_GAP}model\b"
+_COMMENT, _IN_COMMENT = re.compile(r"--[^\r\n]*|/\*"), re.compile(r"/\*|\*/")
 # To DuckDB's parser these are white space, to its lexer they are letters.
 _SPACES = str.maketrans(dict.fromkeys("\u00a0\u1680\u202f\u205f\u3000\ufeff", " "))
 _SPACES |= dict.fromkeys(range(0x2000, 0x200C), " ")
@@ -75,7 +76,9 @@ def statements(text: str) -> list[Statement]:
     from duckmf.bigquery import words
 
     tokens = words.tokenize(text)
-    if not (tokens and _is_unicode(text) and _agrees(text, tokens)):
+    if not tokens or _ends_in_a_comment(text[tokens[-1].end + 1 :]):
+        return [Statement(text)]
+    if not (_is_unicode(text) and _agrees(text, tokens)):
         return [Statement(text)]
     found = list(_pieces(text, tokens))
     marked = any(s.ours or words.in_backticks(text, s.words) for s in found)
@@ -93,6 +96,15 @@ def _pieces(text: str, tokens: list[Token]) -> Iterator[Statement]:
         own = tuple(token for token in tokens[first:last] if words.bare(token) != ";")
         yield Statement(text[begin:end], words.kind(own), source, begin, own)
         begin, first = end, last
+
+
+def _ends_in_a_comment(tail: str) -> bool:
+    """Whether what follows the last word opens a comment that it does not close."""
+    depth, at = 0, 0
+    while match := (_IN_COMMENT if depth else _COMMENT).search(tail, at):
+        depth += {"/*": 1, "*/": -1}.get(match.group(), 0)
+        at = match.end()
+    return depth > 0
 
 
 def _is_unicode(text: str) -> bool:
