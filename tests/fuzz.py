@@ -69,7 +69,7 @@ def mutated(text: str, rng: np.random.Generator) -> str:
 _NAME = r"(?:[^\W\d]|[^\s\x00-\x7f])(?:[\w$]|[^\s\x00-\x7f])*"
 _PATH = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
 _CALL = re.compile(
-    rf"(?<![\w$.])(?:\d[\d_.]*)?ml\.{_NAME}\s*\(\s*model(?:\s+|\s*(?=Q_))(?!isnull\b|notnull\b){_PATH}\s*[,)]",
+    rf"(?<![\w$.])(?:\$?\d[\d_.]*)?ml\.{_NAME}\s*\(\s*model(?:\s+|\s*(?=Q_))(?!isnull\b|notnull\b){_PATH}\s*[,)]",
     re.IGNORECASE,
 )
 _HEAD = re.compile(r"\s*(?:create(?:\s+or\s+replace)?|drop)\s+model(?![\w$])", re.IGNORECASE)
