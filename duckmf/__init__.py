@@ -9,8 +9,18 @@ A model is a relation, training is a table function, everything else is SQL.
 """
 
 from duckmf.bigquery import sql
+from duckmf.dashboards import Titles, publish
 from duckmf.errors import DuckMFError
 from duckmf.plugin import connect, install, load
 
 __version__ = "0.1.0"
-__all__ = ["DuckMFError", "__version__", "connect", "install", "load", "sql"]
+__all__ = [
+    "DuckMFError",
+    "Titles",
+    "__version__",
+    "connect",
+    "install",
+    "load",
+    "publish",
+    "sql",
+]

@@ -101,6 +101,7 @@ def command_parser() -> tuple[argparse.ArgumentParser, list[str]]:
     )
     package.add_argument("folder", metavar="FOLDER", help="where `local:` in packages.yml points")
     package.set_defaults(run=_dbt_package)
+    _add_publish(commands)
     return top, list(commands.choices)
 
 
@@ -119,6 +120,22 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     serve.set_defaults(run=_serve)
 
 
+def _add_publish(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    publish = commands.add_parser(
+        "publish", help="make tables and views of a model that BI tools can show"
+    )
+    publish.add_argument("database", metavar="FILE", help="the DuckDB database of the model")
+    publish.add_argument("model", metavar="MODEL", help="a table made by mf_fit")
+    publish.add_argument("--titles", metavar="TABLE", help="a table with the titles of the items")
+    publish.add_argument("--id", metavar="COLUMN", help="its column of item ids")
+    publish.add_argument("--title", metavar="COLUMN", help="its column of titles")
+    publish.add_argument("-k", type=int, default=10, help="length of the lists (10)")
+    publish.add_argument(
+        "--views", action="store_true", help="compute lists when they are read; do not store them"
+    )
+    publish.set_defaults(run=_publish)
+
+
 def _shell(options: argparse.Namespace) -> None:
     from duckmf.shell import main as shell
 
@@ -129,6 +146,21 @@ def _demo(options: argparse.Namespace) -> None:
     from duckmf import demo
 
     demo.run(options.database)
+
+
+def _publish(options: argparse.Namespace) -> None:
+    from duckmf.dashboards import Titles, publish
+
+    given = (options.titles, options.id, options.title)
+    if any(given) and not all(given):
+        raise CommandError("duckmf publish: titles need all of --titles, --id and --title.")
+    if not Path(options.database).exists():
+        raise CommandError(f"duckmf publish: there is no file {options.database}.")
+    con = duckmf.connect(options.database)
+    titles = Titles(*given) if all(given) else None
+    names = publish(con, options.model, titles, k=options.k, store=not options.views)
+    con.close()
+    print(f"{options.database} has {', '.join(names)} now, for every client.")
 
 
 def _install(options: argparse.Namespace) -> None:

@@ -13,7 +13,7 @@ NEED_PYTHON = frozenset(
     {BATCH, "cross_validate", "fit", "fold_in", "learn", "models", "project", "tune"}
 )
 # the files whose macros call those of other files
-CALL_OTHERS = frozenset({"compare", "cross_validate", "fit", "tune"})
+CALL_OTHERS = frozenset({"compare", "publish", "cross_validate", "fit", "tune"})
 CLIENT = "remote"  # the file for clients of `duckmf serve`; its macros call DuckDB's Quack
 
 

@@ -45,6 +45,7 @@ ALLOWED = {
     "content": {"numpy", "pyarrow"},
     "projection": {"numpy"},
     "plugin": {"duckdb"},
+    "dashboards": {"duckdb"},
     "dbt": {"dbt", "duckdb"},
     "demo": {"duckdb"},
     "serve": {"duckdb"},

@@ -1,0 +1,121 @@
+"""A model for dashboards: the relations of `sql/publish.sql` under names that BI tools list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+
+from duckmf import plugin, sqlfiles
+
+# What every BI tool shows, and what smaller numbers become; ids of other types become text.
+SHOWN = frozenset({"INTEGER", "BIGINT", "DOUBLE", "VARCHAR", "TIMESTAMP"})
+WIDENED = {
+    "TINYINT": "INTEGER",
+    "SMALLINT": "INTEGER",
+    "UTINYINT": "INTEGER",
+    "USMALLINT": "INTEGER",
+    "UINTEGER": "BIGINT",
+    "FLOAT": "DOUBLE",
+}
+LISTS = ("recommendations", "similar_items")
+
+
+@dataclass(frozen=True)
+class Titles:
+    """Where the titles of items are: a table, its column of ids and its column of titles."""
+
+    table: str
+    id: str
+    title: str
+
+
+def publish(
+    con: duckdb.DuckDBPyConnection,
+    model: str,
+    titles: Titles | None = None,
+    *,
+    k: int = 10,
+    store: bool = True,
+) -> list[str]:
+    """Make five relations of a model in the current schema; returns their names.
+
+    `{model}_recommendations` and `{model}_similar_items` are tables of the lists as they are now;
+    with `store=False` they are views, which follow the model but compute a list when it is read.
+    `{model}_predictions`, `{model}_model` and `{model}_training` are views. None of them holds
+    Python: the macros that they call are persisted beside them. Older ones are replaced, in one
+    transaction on a connection of its own.
+
+    Raises:
+        duckdb.Error: a table or a column does not exist.
+    """
+    cursor = con.cursor()
+    plugin.load(cursor)
+    cursor.begin()
+    try:
+        cursor.execute(sqlfiles.pure())
+        for part, query in _queries(cursor, model, titles, k).items():
+            stored = store and part in LISTS
+            _replace(cursor, f"{model}_{part}", "table" if stored else "view", query)
+        cursor.commit()
+    finally:
+        cursor.close()  # takes back what was not committed
+    return [f"{model}_{part}" for part in (*LISTS, "predictions", "model", "training")]
+
+
+def _queries(
+    cursor: duckdb.DuckDBPyConnection, model: str, titles: Titles | None, k: int
+) -> dict[str, str]:
+    """The query of each relation."""
+    user, item = _shown(cursor, model, "user_id"), _shown(cursor, model, "item_id")
+    similar = item.replace("item_id", "similar_item_id")
+    title, join = _title(titles, "item_id", "title")
+    similar_title, similar_join = _title(titles, "similar_item_id", "similar_title")
+    calls = {part: f"mf_publish_{part}({_quoted(model)}" for part in (*LISTS, "predictions")}
+    return {
+        "recommendations": f"select r.* replace ({user}, {item}){title} "
+        f"from {calls['recommendations']}, k := {k:d}) r {join} order by r.user_id, r.rank",
+        "similar_items": f"select r.* replace ({item}, {similar}){title}{similar_title} "
+        f"from {calls['similar_items']}, k := {k:d}) r {join} {similar_join} "
+        "order by r.item_id, r.rank",
+        "predictions": f"select r.* replace ({user}, {item}){title} "
+        f"from {calls['predictions']}) r {join}",
+        "model": f"from mf_publish_model({_quoted(model)})",
+        "training": f"from mf_publish_training({_quoted(model)})",
+    }
+
+
+def _shown(cursor: duckdb.DuckDBPyConnection, model: str, column: str) -> str:
+    """An id as BI tools can show it, under its own name."""
+    rows = cursor.execute(f"describe select {column} from {_quoted(model)}").fetchall()
+    kind = str(rows[0][1])
+    shown = kind if kind in SHOWN else WIDENED.get(kind, "VARCHAR")
+    return f"r.{column}::{shown} as {column}"
+
+
+def _title(titles: Titles | None, column: str, name: str) -> tuple[str, str]:
+    """A column of titles, and the join that brings it."""
+    if titles is None:
+        return "", ""
+    alias = f"of_{name}"
+    return (
+        f", {alias}.{_quoted(titles.title)}::varchar as {name}",
+        f"left join {_quoted(titles.table)} {alias} on {alias}.{_quoted(titles.id)} = r.{column}",
+    )
+
+
+def _replace(cursor: duckdb.DuckDBPyConnection, name: str, kind: str, query: str) -> None:
+    """Create a table or view in the place of either."""
+    found = cursor.execute(
+        "select table_type from information_schema.tables "
+        "where table_schema = current_schema() and table_catalog = current_database() "
+        "and table_name = $1",
+        [name],
+    ).fetchall()
+    for (old,) in found:
+        cursor.execute(f"drop {'view' if old == 'VIEW' else 'table'} {_quoted(name)}")
+    cursor.execute(f"create {kind} {_quoted(name)} as {query}")
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
