@@ -115,13 +115,17 @@ def _column(kind: pa.DataType, column: NDArray[Any] | pa.Array | None, n: int) -
     return pa.ListArray.from_arrays(offsets, column.ravel())
 
 
-def cells_of(rows: Rows, codes: NDArray[np.int32]) -> tuple[pa.Array, pa.Array]:
-    """The sorted indices and the values of some rows of a matrix, a list each."""
-    counts = rows.counts[codes]
-    offsets = np.append(0, np.cumsum(counts))
-    cells = np.arange(offsets[-1]) + np.repeat(rows.indptr[codes] - offsets[:-1], counts)
-    offsets = offsets.astype(np.int32)
+def cells_of(
+    rows: Rows, places: NDArray[np.int32], codes: NDArray[np.int32] | None = None
+) -> tuple[pa.Array, pa.Array]:
+    """The sorted indices and the values of some rows of a matrix, a list each.
+
+    codes: what the indices are called, if not by themselves.
+    """
+    chosen = rows.chosen(places)
+    offsets = chosen.indptr.astype(np.int32)
+    indices = chosen.indices if codes is None else codes[chosen.indices]
     return (
-        pa.ListArray.from_arrays(offsets, rows.indices[cells]),
-        pa.ListArray.from_arrays(offsets, rows.values[cells]),
+        pa.ListArray.from_arrays(offsets, indices),
+        pa.ListArray.from_arrays(offsets, chosen.values),
     )

@@ -40,6 +40,7 @@ from duckmf.temporal_rows import TEMPORAL
 from duckmf.topk import Ranking
 from duckmf.training import Epoch
 from duckmf.tune import FitBest, Tune
+from duckmf.update import Batch, Update
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -84,8 +85,6 @@ HEAD = pa.struct(
 PROJECTED = pa.struct({"rows": pa.list_(TERMS), "error": pa.string()})
 FIXED = pa.struct({"model": pa.int64(), "error": pa.string()})
 SOLVED = pa.struct([*USER, pa.field("error", pa.string())])
-FIXED = pa.struct({"model": pa.int64(), "error": pa.string()})
-SOLVED = pa.struct([*USER, pa.field("error", pa.string())])
 PICK = pa.struct({"code": pa.int32(), "score": pa.float32()})
 
 # what a statement begins, by the name of its macro
@@ -94,6 +93,7 @@ BEGIN: dict[str, Callable[[dict[str, Any]], Run]] = {
     "mf_cross_validate": CrossValidation,
     "mf_tune": Tune,
     "mf_fit_best": FitBest,
+    "mf_update": Update,
 }
 
 
@@ -119,6 +119,18 @@ class Calls:
         """Take in lists of what `Gathering.take` takes; returns how long each is."""
         with self.runs.use(scalar(run)) as training:
             training.gathering.take(*map(elements, columns))
+        return lengths(columns[0])
+
+    def stored(self, run: Column, kinds: Column, *columns: Column) -> pa.Array:
+        """Take in rows of the model that is updated: what a `Batch` holds, in lists."""
+        with self.runs.use(scalar(run)) as update:
+            for n, kind in enumerate(kinds.to_pylist()):
+                one = [column.slice(n, 1) for column in columns]
+                codes, ratings, bias = (np.array(elements(column)) for column in one[:3])
+                factors, implicit = (vectors(flat(column)) for column in one[3:5])
+                seen, seen_ratings = (lists_of(flat(column)) for column in one[5:])
+                batch = Batch(codes, ratings, bias, factors, implicit, seen, seen_ratings)
+                update.store(f"{kind}s", batch)
         return lengths(columns[0])
 
     def start(self, run: Column, *counts: Column) -> pa.Array:

@@ -102,6 +102,19 @@ def check_feedback(counts: dict[str, Any], name: str, feedback: str, has_rating:
         )
 
 
+def check_changed_ids(counts: dict[str, Any]) -> None:
+    """Refuse ids that the type of the model's ids cannot hold.
+
+    Raises:
+        DataError: there are some.
+    """
+    if counts["changed_ids"]:
+        raise DataError(
+            f"mf_fit: {counts['changed_ids']:,} of {counts['n_rows']:,} rows have ids that are "
+            "not the same in the type that the model has; cast them to that type."
+        )
+
+
 def check_count(name: str, value: Any, low: int, high: int) -> int:
     """A whole number among the other arguments of a function.
 

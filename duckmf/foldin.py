@@ -9,9 +9,17 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from duckmf import algorithms
-from duckmf.checks import check_feedback, check_model, check_request, check_source
+from duckmf.algorithms import Solving
+from duckmf.checks import (
+    check_changed_ids,
+    check_feedback,
+    check_model,
+    check_request,
+    check_source,
+)
 from duckmf.errors import DataError, OptionError
 from duckmf.model import Fixed, SideName
+from duckmf.options import Options
 from duckmf.ratings import Rows, Triples, canonical
 from duckmf.threads import Workers
 
@@ -33,19 +41,15 @@ class FoldIn:
             DuckMFError: the relation is no model, or an option or the source is not right.
         """
         self.function: str = request["function"]
-        info = check_model(request["model"])
-        name, counts = info["algorithm"], request["counts"]
-        algorithm = algorithms.find(name)
-        duplicates = request["duplicates"] or info["options"]["duplicates"]
-        given = {**info["options"], "threads": None, "duplicates": duplicates}
-        self._options: Any = algorithm.Options.parse(given, name)
-        if getattr(self._options, "temporal", ()):
-            raise OptionError(
-                "mf_fit: rows of a model with time terms cannot be solved alone; train again."
-            )
+        info, algorithm, self._options = solvable(request)
         self._ignores = _ignores(request["unknown"])
+        counts = request["counts"]
         self._has_rating = counts["has_rating"]
-        self._check(request, name, algorithm.feedback)
+        check_source(counts, self._has_rating, counts["has_ts"])
+        check_solvable(counts, info, self._options)
+        if counts["unknown_rows"] and not self._ignores:
+            raise DataError(_unknown_ids(request["solved"], counts))
+        check_changed_ids(counts)
         order = np.argsort(fixed[0])
         self._codes, *arrays = (array[order] for array in fixed)
         if n_factors := getattr(self._options, "n_factors", 0):
@@ -68,7 +72,7 @@ class FoldIn:
         """
         values = ratings[1] if self._has_rating else np.ones(len(codes[1]), np.float32)
         given = Triples(
-            np.concatenate((_row_numbers(stored), _row_numbers(codes))),
+            np.concatenate((row_numbers(stored), row_numbers(codes))),
             self._places(np.concatenate((stored[1], codes[1]))),
             np.concatenate((stored_ratings[1], values)),
             None,
@@ -85,21 +89,6 @@ class FoldIn:
     def close(self) -> None:
         """Stop the threads."""
         self._workers.close()
-
-    def _check(self, request: dict[str, Any], name: str, feedback: str) -> None:
-        counts = request["counts"]
-        check_request(self._options, name, False, counts["has_ts"])
-        check_source(counts, self._has_rating, counts["has_ts"])
-        if feedback == "explicit" and name != "popularity" and not self._has_rating:
-            raise DataError(f"mf_fit: this model of '{name}' learns from ratings; add rating.")
-        check_feedback(counts, name, feedback, self._has_rating)
-        if counts["unknown_rows"] and not self._ignores:
-            raise DataError(_unknown_ids(request["solved"], counts))
-        if counts["changed_ids"]:
-            raise DataError(
-                f"mf_fit: {counts['changed_ids']:,} of {counts['n_rows']:,} rows have ids that are "
-                "not the same in the type that the model has; cast them to that type."
-            )
 
     def _places(self, codes: NDArray[np.int32]) -> NDArray[np.int32]:
         """Where codes stand among those of the fixed side; -1 for what is not there."""
@@ -123,7 +112,40 @@ class FoldIn:
         )
 
 
-def _row_numbers(lists: Lists) -> NDArray[np.int32]:
+def solvable(request: dict[str, Any]) -> tuple[dict[str, Any], type[Solving], Any]:
+    """The info, algorithm and options of the model of a request, whose rows are to be solved.
+
+    Raises:
+        DuckMFError: it is no model, or its rows cannot be solved alone.
+    """
+    info = check_model(request["model"])
+    name = info["algorithm"]
+    algorithm = algorithms.find(name)
+    duplicates = request["duplicates"] or info["options"]["duplicates"]
+    given = {**info["options"], "threads": None, "duplicates": duplicates}
+    options: Any = algorithm.Options.parse(given, name)
+    if getattr(options, "temporal", ()):
+        raise OptionError(
+            "mf_fit: rows of a model with time terms cannot be solved alone; train again."
+        )
+    return info, algorithm, options
+
+
+def check_solvable(counts: dict[str, Any], info: dict[str, Any], options: Options) -> None:
+    """Refuse ratings that rows of a model cannot be solved from.
+
+    Raises:
+        DuckMFError: they are not what its algorithm learns from.
+    """
+    name, feedback, has_rating = info["algorithm"], info["feedback"], counts["has_rating"]
+    check_request(options, name, False, counts["has_ts"])
+    if feedback == "explicit" and name != "popularity" and not has_rating:
+        raise DataError(f"mf_fit: this model of '{name}' learns from ratings; add rating.")
+    check_feedback(counts, name, feedback, has_rating)
+
+
+def row_numbers(lists: Lists) -> NDArray[np.int32]:
+    """The list of each element."""
     return np.repeat(np.arange(len(lists[0]) - 1, dtype=np.int32), np.diff(lists[0]))
 
 

@@ -36,6 +36,13 @@ class Rows:
         """The row of each entry."""
         return np.repeat(np.arange(len(self), dtype=np.int32), self.counts)
 
+    def chosen(self, numbers: NDArray[np.int32]) -> Rows:
+        """Some of the rows, without times."""
+        counts = self.counts[numbers]
+        indptr = np.append(0, np.cumsum(counts))
+        cells = np.arange(indptr[-1]) + np.repeat(self.indptr[numbers] - indptr[:-1], counts)
+        return Rows(indptr, self.indices[cells], self.values[cells])
+
     def numbered(self) -> Rows:
         """The same cells, each with its place (int32) for a value."""
         places: NDArray[Any] = np.arange(len(self.indices), dtype=np.int32)

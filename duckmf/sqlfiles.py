@@ -10,7 +10,7 @@ from pathlib import Path
 BATCH = "batch"  # the file whose macros take the place of plain ones, and call them
 # the files whose macros call Python functions
 NEED_PYTHON = frozenset(
-    {BATCH, "cross_validate", "fit", "fold_in", "learn", "models", "project", "tune"}
+    {BATCH, "cross_validate", "fit", "fold_in", "learn", "models", "project", "tune", "update"}
 )
 # the files whose macros call those of other files
 CALL_OTHERS = frozenset({"compare", "publish", "cross_validate", "fit", "tune"})

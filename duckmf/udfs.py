@@ -47,6 +47,13 @@ SIGNATURES: dict[str, tuple[list[str], str]] = {
         ],
         "BIGINT",
     ),
+    "mf__stored": (
+        [
+            *("BIGINT", "VARCHAR", "INTEGER[]", "BIGINT[]", "FLOAT[]", "FLOAT[][]", "FLOAT[][]"),
+            *("INTEGER[][]", "FLOAT[][]"),
+        ],
+        "BIGINT",
+    ),
     "mf__start": (["BIGINT", "BIGINT", "BIGINT", "BIGINT"], LOG),
     "mf__epoch": (["BIGINT"], LOG),
     "mf__user_rows": (["BIGINT", "INTEGER", "INTEGER"], USER),

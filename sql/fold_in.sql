@@ -31,8 +31,9 @@
 --
 -- How rows are solved: als, bias, popularity, implicit_als: their optimum, as in training (a row that
 -- implicit_als trained with solver 'cg' was on its way there). svd, svdpp: the optimum of the same
--- objective, which the steps of training come near; the y_j of svdpp stay. bpr: by the steps of training that are the user's own; it has
--- no mf_fold_in_items, since an item is learnt from those who did not choose it too.
+-- objective, which the steps of training come near; the y_j of svdpp stay. bpr: by the steps of training
+-- that are the user's own; it has no mf_fold_in_items, since an item is learnt from those who did not
+-- choose it too.
 
 -- A value in the type of an example. The structs around them let a column that is missing in the model,
 -- and so has no type, pass until it is said that the relation is no model.

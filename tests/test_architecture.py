@@ -36,6 +36,7 @@ ALLOWED = {
     "tuning": {"numpy"},
     "tune": set(),
     "fit": {"numpy", "duckdb", "numba"},
+    "update": {"numpy"},
     "foldin": {"numpy", "pyarrow"},
     "prepared": set(),
     "topk": {"numpy"},

@@ -441,7 +441,7 @@ def test_bpr_refuses_items(small):
     fit(small, "bpr")
     assert (
         "mf_fold_in_items: algorithm 'bpr' cannot solve an item alone, since an item is learnt from the "
-        "users who did not choose it too. Use mf_update, or train again."
+        "users who did not choose it too. Train again."
     ) in error(small, "mf_fold_in_items(films, ratings, user_id, item_id, rating)")
 
 

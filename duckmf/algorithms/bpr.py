@@ -192,7 +192,7 @@ class Bpr(Implicit):
         if fixed.solved == "items":
             raise OptionError(
                 "mf_fit: algorithm 'bpr' cannot solve an item alone, since an item is learnt from "
-                "the users who did not choose it too. Use mf_update, or train again."
+                "the users who did not choose it too. Train again."
             )
         n_items = len(fixed.ratings)
         limits = np.full(n_items, ALWAYS, np.int32), np.arange(n_items, dtype=np.int32)

@@ -1,0 +1,254 @@
+"""One update of a model: its rows with new ratings solved anew, in turn items and users.
+
+Each half pass puts the touched rows of one side to the optimum of the training's objective, for all
+their ratings and the other side as it stands: block coordinate descent from the model as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from duckmf.arrow import cells_of
+from duckmf.checks import check_changed_ids, check_count
+from duckmf.errors import DataError
+from duckmf.foldin import EARLIER, Lists, check_solvable, row_numbers, solvable
+from duckmf.model import Fixed, SideName, Solved
+from duckmf.ratings import Rows, Triples, canonical
+from duckmf.run import Run
+
+EPOCHS = 3
+
+
+@dataclass
+class Side:
+    """The rows of all users, or of all items, by code; those with new ratings are `touched`."""
+
+    codes: NDArray[np.int32]  # (n,) sorted
+    bias: NDArray[np.float32]  # (n,)
+    factors: NDArray[np.float32]  # (n, n_factors)
+    implicit_factors: NDArray[np.float32]  # (n, n_factors), or (n, 0) in a model without them
+    touched: NDArray[np.int32]  # places
+    n_new: int
+    learnt: Solved = field(default_factory=Solved)  # the last solution of `touched`
+
+    def places(self, codes: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Where codes stand."""
+        return np.searchsorted(self.codes, codes).astype(np.int32)
+
+    def put(self, solved: Solved) -> None:
+        """Take in a solution of the touched rows."""
+        self.learnt = solved
+        if solved.bias is not None:
+            self.bias[self.touched] = solved.bias
+        if solved.factors is not None:
+            self.factors[self.touched] = solved.factors
+
+    def columns(self, rows: Rows, places: NDArray[np.int32]) -> tuple[Any, Any, Any]:
+        """Counts, biases and factors of some rows; None for what is not learnt."""
+        learnt = self.learnt
+        return (
+            rows.counts[places],
+            None if learnt.bias is None else self.bias[places],
+            None if learnt.factors is None else self.factors[places],
+        )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some rows of the model, of one side, as they are stored."""
+
+    codes: NDArray[np.int32]
+    ratings: NDArray[np.int64]
+    bias: NDArray[np.float32]
+    factors: NDArray[np.float32]
+    implicit_factors: NDArray[np.float32]
+    seen: Lists
+    seen_ratings: Lists
+
+
+class Update(Run):
+    """A model on its way to the next one: what the statement's calls need."""
+
+    def __init__(self, request: dict[str, Any]) -> None:
+        """Check a request as `mf_update` makes it.
+
+        Raises:
+            DuckMFError: the relation is no model that can be updated, or the source is not right.
+        """
+        self.info, self._algorithm, self._options = solvable(request)
+        epochs = request["epochs"]
+        self._left = EPOCHS if epochs is None else check_count("epochs", epochs, 1, 1000)
+        self._epochs = self._left
+        super().__init__(request, request["threads"])
+        check_solvable(request["counts"], self.info, self._options)
+        check_changed_ids(request["counts"])
+        self._model = request["model"]
+        self._stored: dict[SideName, list[Batch]] = {"users": [], "items": []}
+        self._started = False
+
+    @property
+    def between_epochs(self) -> bool:
+        """Whether the next call can only be the next epoch."""
+        return self._started and self._left > 0
+
+    def store(self, side: SideName, batch: Batch) -> None:
+        """Take in rows of the model, in any order."""
+        self._stored[side].append(batch)
+
+    def start(self, n_rows: int, n_stored: int, n_items: int) -> None:
+        """Join old and new ratings, and solve touched users for the items as they are.
+
+        n_stored and n_items make the statement wait for the model's rows; they are not used.
+
+        Raises:
+            DuckMFError: the model's rows do not fit together, or rows cannot be solved.
+        """
+        items = self._stored["items"]
+        new = self.gathering.complete(n_rows, sum(len(batch.codes) for batch in items))
+        self.users, self.items = self._side("users", new.users), self._side("items", new.items)
+        self._new, stored = len(new.users), self._stored_ratings()
+        new.users, new.items = self.users.places(new.users), self.items.places(new.items)
+        if new.times is not None:
+            stored.times = np.full(len(stored.users), EARLIER)
+        shape = len(self.users.codes), len(self.items.codes)
+        both = _joined(stored, new)
+        duplicates = self._options.duplicates
+        self.ratings, self._merged = canonical(both, *shape, duplicates, self.workers)
+        self._range = float(both.values.min()), float(both.values.max())
+        self._times = None if new.times is None else float(new.times.max())
+        del self._stored
+        self._solve("users")
+        self._started = True
+
+    def epoch(self) -> None:
+        """Solve touched items, then touched users."""
+        self._solve("items")
+        self._solve("users")
+        self._left -= 1
+
+    def user_rows(self, codes: NDArray[np.int32]) -> tuple[Any, ...]:
+        """The columns of touched users, from counts to time terms; None for what is not."""
+        places, rows = self.users.places(codes), self.ratings.by_user
+        seen, ratings = cells_of(rows, places, self.items.codes)
+        return (*self.users.columns(rows, places), seen, ratings, None)
+
+    def item_rows(self, codes: NDArray[np.int32]) -> tuple[Any, ...]:
+        """The columns of touched items, from counts to time terms; None for what is not."""
+        items, places = self.items, self.items.places(codes)
+        Y = items.implicit_factors[places] if items.implicit_factors.shape[1] else None
+        return (*items.columns(self.ratings.by_item, places), Y, None)
+
+    def finish(self) -> tuple[int, float, None, str]:
+        """Number of ratings, mu, no time terms, and what `info` says, as JSON."""
+        return len(self.ratings), self._model["mu"], None, json.dumps(self._info())
+
+    def _info(self) -> dict[str, Any]:
+        info, users, items = self.info, self.users, self.items
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        done = {
+            "at": at,
+            "rows": self._new,
+            "duplicates_merged": self._merged,
+            "users": len(users.touched),
+            "items": len(items.touched),
+            "new_users": users.n_new,
+            "new_items": items.n_new,
+            "epochs": self._epochs,
+            "seconds": time.perf_counter() - self.began,
+        }
+        low, high = self._range
+        latest = [t for t in (info["ts_max"], self._times) if t is not None]
+        return info | {
+            "rating_min": min(info["rating_min"], low),
+            "rating_max": max(info["rating_max"], high),
+            "ts_max": max(latest, default=None),
+            "users": len(users.codes),
+            "items": len(items.codes),
+            "trained_at": at,
+            "updates": [*info.get("updates", []), done],
+        }
+
+    def _solve(self, name: SideName) -> None:
+        sides = (self.users, self.ratings.by_user), (self.items, self.ratings.by_item)
+        (this, rows), (other, columns) = sides if name == "users" else sides[::-1]
+        mu, sigma = self._model["mu"], self.info["rating_std"] or 1.0
+        matrices = other.factors, other.implicit_factors
+        fixed = Fixed(name, mu, sigma, columns.counts, other.bias, *matrices)
+        solve = self._algorithm.fold_in(fixed, self._options, self.workers)
+        this.put(solve(rows.chosen(this.touched)))
+
+    def _side(self, name: SideName, rated: NDArray[np.int32]) -> Side:
+        """The model's rows of one side, and zeros for codes that are new among `rated`."""
+        batches = self._stored[name]
+        stored = _concatenated([batch.codes for batch in batches], np.int32)
+        touched = np.unique(rated)
+        new = np.setdiff1d(touched, stored)
+        codes = np.concatenate((stored, new))
+        order = np.argsort(codes)
+        if len(codes) and np.any(np.diff(codes[order]) == 0):
+            raise DataError(
+                f"mf_fit: the model has several rows for some of its {name}; keep one of each, "
+                "as MERGE does with what mf_fold_in returns."
+            )
+        width = getattr(self._options, "n_factors", 0)
+        bias = _concatenated([batch.bias for batch in batches], np.float32)
+        factors = _matrix([batch.factors for batch in batches], width)
+        implicit = [batch.implicit_factors for batch in batches]
+        Y = _matrix(implicit, max((part.shape[1] for part in implicit), default=0))
+        n, places = len(new), np.searchsorted(codes[order], touched).astype(np.int32)
+        return Side(
+            codes[order],
+            np.append(bias, np.zeros(n, np.float32))[order],
+            np.append(factors, np.zeros((n, factors.shape[1]), np.float32), axis=0)[order],
+            np.append(Y, np.zeros((n, Y.shape[1]), np.float32), axis=0)[order],
+            places,
+            n,
+        )
+
+    def _stored_ratings(self) -> Triples:
+        """The ratings that the model has kept, by place."""
+        batches = self._stored["users"]
+        for batch in batches:
+            if np.any((batch.ratings > 0) & (np.diff(batch.seen[0]) == 0)):
+                raise DataError(
+                    "mf_fit: the model has not stored the ratings of its users "
+                    "(keep_seen := false). Train again on all ratings."
+                )
+        numbers = [self.users.places(batch.codes)[row_numbers(batch.seen)] for batch in batches]
+        items = _concatenated([batch.seen[1] for batch in batches], np.int32)
+        if lost := len(items) - np.count_nonzero(np.isin(items, self.items.codes)):
+            raise DataError(
+                f"mf_fit: {lost:,} stored ratings are of items that are no longer in the model; "
+                "pass the whole model."
+            )
+        values = _concatenated([batch.seen_ratings[1] for batch in batches], np.float32)
+        return Triples(_concatenated(numbers, np.int32), self.items.places(items), values)
+
+
+def _joined(a: Triples, b: Triples) -> Triples:
+    times = None
+    if a.times is not None and b.times is not None:
+        times = np.append(a.times, b.times)
+    return Triples(
+        np.append(a.users, b.users),
+        np.append(a.items, b.items),
+        np.append(a.values, b.values),
+        times=times,
+    )
+
+
+def _concatenated(parts: list[NDArray[Any]], kind: type[np.generic]) -> NDArray[Any]:
+    return np.concatenate([np.zeros(0, kind), *parts])
+
+
+def _matrix(parts: list[NDArray[np.float32]], width: int) -> NDArray[np.float32]:
+    """Parts of `width` columns below each other; a part without columns is zeros."""
+    zeros = [part if part.shape[1] else np.zeros((len(part), width), np.float32) for part in parts]
+    return np.concatenate([np.zeros((0, width), np.float32), *zeros])
