@@ -96,6 +96,7 @@ def command_parser() -> tuple[argparse.ArgumentParser, list[str]]:
     install.add_argument("database", metavar="FILE", help="a DuckDB database; made if missing")
     install.set_defaults(run=_install)
     _add_serve(commands)
+    _add_report(commands)
     package = commands.add_parser(
         "dbt-package", help="copy the dbt package of macros, tests and documentation to a folder"
     )
@@ -140,6 +141,30 @@ def _shell(options: argparse.Namespace) -> None:
     from duckmf.shell import main as shell
 
     shell.run(options.database, options.readonly, options.mode, options.inputs)
+
+
+def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    report = commands.add_parser(
+        "report",
+        help="show a model in one HTML file: curves, errors, coverage, a map of the items, lists",
+        description="Show a model in one HTML file, which needs no network to be viewed. EXPR is "
+        "an SQL expression over the columns of its relation.",
+    )
+    report.add_argument("database", metavar="FILE", help="a DuckDB database; it is only read")
+    report.add_argument("model", metavar="MODEL", help="a table or view made by mf_fit")
+    report.add_argument("-o", "--output", type=Path, default="report.html", metavar="HTML")
+    titles = report.add_argument_group("titles of the items")
+    titles.add_argument("--titles", metavar="RELATION", help="a table or view, one row an item")
+    titles.add_argument("--id", metavar="EXPR", help="the item's id, such as movie_id")
+    titles.add_argument("--title", metavar="EXPR", help="its title, such as title")
+    titles.add_argument("--color", metavar="EXPR", help="what colours the map, such as genres[1]")
+    test = report.add_argument_group("ratings that the model has not seen")
+    test.add_argument("--test", metavar="RELATION", help="a table or view")
+    test.add_argument("--user", metavar="EXPR", help="the user's id, such as user_id")
+    test.add_argument("--item", metavar="EXPR", help="the item's id, such as movie_id")
+    test.add_argument("--rating", metavar="EXPR", help="the rating; none for models that rank")
+    test.add_argument("--ts", metavar="EXPR", help="its time, for models with time terms")
+    report.set_defaults(run=_report)
 
 
 def _demo(options: argparse.Namespace) -> None:
@@ -195,6 +220,38 @@ def _token(options: argparse.Namespace) -> str | None:
     if not token:
         raise CommandError("duckmf serve: the token is empty. Give one, or leave the option out.")
     return token
+
+
+def _report(options: argparse.Namespace) -> None:
+    _check_together(options, "titles", ("id", "title"), ("color",))
+    _check_together(options, "test", ("user", "item"), ("rating", "ts"))
+    try:
+        from duckmf import report
+    except ModuleNotFoundError as error:
+        raise CommandError(
+            f"duckmf report: the package {error.name} is missing. pip install 'duckmf[report]'."
+        ) from error
+    titles = options.titles and report.Titles(
+        options.titles, options.id, options.title, options.color
+    )
+    held_out = options.test and report.HeldOut(
+        options.test, options.user, options.item, options.rating, options.ts
+    )
+    report.write(report.Request(options.database, options.model, titles, held_out), options.output)
+    print(f"{options.output} ({options.output.stat().st_size / 1e6:.1f} MB): open it in a browser.")
+
+
+def _check_together(
+    options: argparse.Namespace, relation: str, needed: tuple[str, ...], more: tuple[str, ...]
+) -> None:
+    """A relation comes with its expressions, and they with it."""
+    if getattr(options, relation) is None:
+        for name in (*needed, *more):
+            if getattr(options, name) is not None:
+                raise CommandError(f"duckmf report: --{name} needs --{relation} RELATION.")
+    for name in needed:
+        if getattr(options, relation) is not None and getattr(options, name) is None:
+            raise CommandError(f"duckmf report: --{relation} needs --{name} EXPR.")
 
 
 def _dbt_package(options: argparse.Namespace) -> None:

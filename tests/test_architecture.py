@@ -51,6 +51,7 @@ ALLOWED = {
     "demo": {"duckdb"},
     "serve": {"duckdb"},
     "shell": {"duckdb", "prompt_toolkit", "pygments"},
+    "report": {"altair", "duckdb", "jinja2", "numpy", "vl_convert"},
     "cli": {"duckdb"},
     "__init__": set(),
     "bigquery": {"duckdb", "sqlglot"},

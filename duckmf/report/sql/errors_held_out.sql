@@ -1,0 +1,4 @@
+-- The held-out ratings beside their predictions.
+insert into mf__report_errors
+select 'held out', user_id, rating, prediction
+from mf_predict(mf__report_model, mf__report_test, user_id, item_id);

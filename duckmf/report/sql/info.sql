@@ -1,0 +1,1 @@
+from mf_info(mf__report_model);
