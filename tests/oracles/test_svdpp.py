@@ -6,7 +6,6 @@ Runs where Surprise is installed (the extra `oracles`), and prints the figures w
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 
 import duckmf
@@ -15,6 +14,7 @@ from tests.conftest import MOVIELENS
 from tests.test_svd import random_triples
 
 surprise = pytest.importorskip("surprise", reason="needs the extra 'oracles'")
+pd = pytest.importorskip("pandas", reason="needs the extra 'oracles'")
 
 FOLDS = 3  # each a random fifth of the ratings
 STEPS = {"n_factors": 20, "epochs": 20, "learning_rate": 0.007}  # what Surprise does by default
