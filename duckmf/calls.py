@@ -36,11 +36,12 @@ from duckmf.foldin import FoldIn
 from duckmf.prepared import Prepared
 from duckmf.run import Run
 from duckmf.runs import Runs
-from duckmf.temporal_rows import TEMPORAL
+from duckmf.stored import Batch, Seen
+from duckmf.temporal_rows import TEMPORAL, terms_of
 from duckmf.topk import Ranking
 from duckmf.training import Epoch
 from duckmf.tune import FitBest, Tune
-from duckmf.update import Batch, Update
+from duckmf.update import Update
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -122,20 +123,23 @@ class Calls:
         return lengths(columns[0])
 
     def stored(self, run: Column, kinds: Column, *columns: Column) -> pa.Array:
-        """Take in rows of the model that is updated: what a `Batch` holds, in lists."""
-        with self.runs.use(scalar(run)) as update:
+        """Take in rows of a model that the run begins with: what a `Batch` holds, in lists."""
+        with self.runs.use(scalar(run)) as begun:
             for n, kind in enumerate(kinds.to_pylist()):
                 one = [column.slice(n, 1) for column in columns]
                 codes, ratings, bias = (np.array(elements(column)) for column in one[:3])
                 factors, implicit = (vectors(flat(column)) for column in one[3:5])
-                seen, seen_ratings = (lists_of(flat(column)) for column in one[5:])
-                batch = Batch(codes, ratings, bias, factors, implicit, seen, seen_ratings)
-                update.store(f"{kind}s", batch)
+                lists = (lists_of(flat(column)) for column in one[6:])
+                rows = codes, ratings, bias, factors, implicit
+                begun.store(f"{kind}s", Batch(*rows, terms_of(flat(one[5])), Seen(*lists)))
         return lengths(columns[0])
 
-    def start(self, run: Column, *counts: Column) -> pa.Array:
-        """All rows are in: get ready for the first epoch."""
-        return self._log(run, lambda training: training.start(*map(scalar, counts)))
+    def start(
+        self, run: Column, n_rows: Column, n_users: Column, n_items: Column, n_stored: Column
+    ) -> pa.Array:
+        """All rows are in, those of a model too: get ready for the first epoch."""
+        counts = scalar(n_rows), scalar(n_users), scalar(n_items)
+        return self._log(run, lambda training: training.start(*counts))
 
     def epoch(self, run: Column) -> pa.Array:
         """Train one epoch."""

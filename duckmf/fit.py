@@ -17,13 +17,15 @@ from duckmf import temporal_rows
 from duckmf.arrow import cells_of
 from duckmf.checks import FORMAT
 from duckmf.gathering import Parts, divide, parts_of
-from duckmf.model import Factors
+from duckmf.model import Factors, SideName
 from duckmf.options import Options
 from duckmf.progress import Progress
 from duckmf.ratings import Rows, Triples
 from duckmf.recipe import Recipe
 from duckmf.run import Run
+from duckmf.stored import Batch
 from duckmf.training import Epoch, Training
+from duckmf.warm import WarmStart
 
 
 class Fitting(Run):
@@ -142,20 +144,36 @@ class Fit(Fitting):
         Raises:
             DuckMFError: an option or a count of the source is not as it should be.
         """
-        self.recipe = Recipe.parse(request["algorithm"], request["options"], request["counts"])
+        name, given, model = request["algorithm"], request["options"], request["warm_start"]
+        self._warm = None if model is None else WarmStart(model)
+        if self._warm is not None:
+            name, given = self._warm.recipe(name, given)
+        self.recipe = Recipe.parse(name, given, request["counts"])
         progress = Progress(self.recipe.name, request["progress"])
         super().__init__(request, self.recipe.options.threads, progress)
         self.recipe.check(self.gathering)
+
+    def store(self, side: SideName, batch: Batch) -> None:
+        """Take in rows of the model of `warm_start`, by the codes of this training."""
+        assert self._warm is not None, "the statement gives rows of warm_start alone"
+        self._warm.store(side, batch)
 
     def start(self, n_rows: int, n_users: int, n_items: int) -> None:
         """Build the matrices from what was gathered and lay out the first epoch.
 
         Raises:
-            DataError: the ratings cannot be trained on.
+            DataError: the ratings cannot be trained on, or not from where they should start.
         """
         rows = divide(self.gathering.complete(n_rows, n_items), self.recipe.options)
         self._train(self.recipe, rows, (n_users, n_items))
+        if self._warm is not None:
+            self._known = self._warm.known(n_users, n_items)
+            self._trained.algorithm.start_from(self._known)
         self._read_seconds = time.perf_counter() - self.began
+
+    def _info(self) -> dict[str, Any]:
+        info = super()._info()
+        return info | ({"warm_start": self._warm.note(self._known)} if self._warm else {})
 
 
 def _rows_of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,12 +21,11 @@ from duckmf.errors import DataError, OptionError
 from duckmf.model import Fixed, SideName
 from duckmf.options import Options
 from duckmf.ratings import Rows, Triples, canonical
+from duckmf.stored import Lists, row_numbers
 from duckmf.threads import Workers
 
 FEW = 4096  # so many ratings go to one thread: others would take longer to start
 EARLIER = -np.inf  # when the stored ratings were made
-
-Lists: TypeAlias = tuple[NDArray[np.int32], NDArray[Any]]  # offsets (n + 1,), and elements
 
 
 class FoldIn:
@@ -142,11 +141,6 @@ def check_solvable(counts: dict[str, Any], info: dict[str, Any], options: Option
     if feedback == "explicit" and name != "popularity" and not has_rating:
         raise DataError(f"mf_fit: this model of '{name}' learns from ratings; add rating.")
     check_feedback(counts, name, feedback, has_rating)
-
-
-def row_numbers(lists: Lists) -> NDArray[np.int32]:
-    """The list of each element."""
-    return np.repeat(np.arange(len(lists[0]) - 1, dtype=np.int32), np.diff(lists[0]))
 
 
 def _ignores(unknown: str) -> bool:

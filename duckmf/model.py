@@ -66,6 +66,21 @@ class Factors:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What an earlier model knows of the users and items of a training, by their codes."""
+
+    mu: float
+    users: NDArray[np.bool_]  # (n_users,) whether it knows them; the rows of others are zeros
+    items: NDArray[np.bool_]  # (n_items,)
+    user_bias: NDArray[np.float32]  # (n_users,)
+    item_bias: NDArray[np.float32]  # (n_items,)
+    P: NDArray[np.float32]  # (n_users, n_factors), with the sum of y_j inside
+    Q: NDArray[np.float32]  # (n_items, n_factors)
+    Y: NDArray[np.float32]  # (n_items, n_factors)
+    factor_drift: NDArray[np.float32]  # (n_users, n_factors)
+
+
+@dataclass(frozen=True)
 class Fixed:
     """What a trained model holds still while rows of one side are solved: the other side.
 

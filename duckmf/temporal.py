@@ -170,6 +170,25 @@ class Temporal:
         return slopes
 
 
+@dataclass(frozen=True)
+class Terms:
+    """The time terms of some rows of a model, as it stores them; zeros where a row has none."""
+
+    centers: NDArray[np.float64]  # (n,) t_u; NaN where there is none
+    drift: NDArray[np.float32]  # (n,)
+    user_days: UserDays
+    day_bias: NDArray[np.float32]  # one for each of user_days
+    bin_bias: NDArray[np.float32]  # (n, n_bins), or (n, 0) where no row has them
+    factor_drift: NDArray[np.float32]  # (n, n_factors), or (n, 0)
+
+    @classmethod
+    def none(cls, n: int) -> Terms:
+        """n rows without time terms."""
+        days = UserDays(np.zeros(n + 1, np.int64), np.zeros(0, np.int32))
+        zeros, empty = np.zeros(n, np.float32), np.zeros((n, 0), np.float32)
+        return cls(np.full(n, np.nan), zeros, days, np.zeros(0, np.float32), empty, empty)
+
+
 def copied(array: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
     """The same numbers in an array of their own; None for None."""
     return None if array is None else array.copy()

@@ -50,11 +50,11 @@ SIGNATURES: dict[str, tuple[list[str], str]] = {
     "mf__stored": (
         [
             *("BIGINT", "VARCHAR", "INTEGER[]", "BIGINT[]", "FLOAT[]", "FLOAT[][]", "FLOAT[][]"),
-            *("INTEGER[][]", "FLOAT[][]"),
+            *(f"{TEMPORAL}[]", "INTEGER[][]", "FLOAT[][]", "DOUBLE[][]"),
         ],
         "BIGINT",
     ),
-    "mf__start": (["BIGINT", "BIGINT", "BIGINT", "BIGINT"], LOG),
+    "mf__start": (["BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT"], LOG),
     "mf__epoch": (["BIGINT"], LOG),
     "mf__user_rows": (["BIGINT", "INTEGER", "INTEGER"], USER),
     "mf__item_rows": (["BIGINT", "INTEGER", "INTEGER"], ITEM),

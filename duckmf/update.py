@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from duckmf.arrow import cells_of
 from duckmf.checks import check_changed_ids, check_count
 from duckmf.errors import DataError
-from duckmf.foldin import EARLIER, Lists, check_solvable, row_numbers, solvable
+from duckmf.foldin import EARLIER, check_solvable, solvable
 from duckmf.model import Fixed, SideName, Solved
 from duckmf.ratings import Rows, Triples, canonical
 from duckmf.run import Run
+from duckmf.stored import Batch, concatenated, matrix, row_numbers
 
 EPOCHS = 3
 
@@ -60,19 +61,6 @@ class Side:
         )
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Some rows of the model, of one side, as they are stored."""
-
-    codes: NDArray[np.int32]
-    ratings: NDArray[np.int64]
-    bias: NDArray[np.float32]
-    factors: NDArray[np.float32]
-    implicit_factors: NDArray[np.float32]
-    seen: Lists
-    seen_ratings: Lists
-
-
 class Update(Run):
     """A model on its way to the next one: what the statement's calls need."""
 
@@ -102,10 +90,10 @@ class Update(Run):
         """Take in rows of the model, in any order."""
         self._stored[side].append(batch)
 
-    def start(self, n_rows: int, n_stored: int, n_items: int) -> None:
+    def start(self, n_rows: int, n_users: int, n_items: int) -> None:
         """Join old and new ratings, and solve touched users for the items as they are.
 
-        n_stored and n_items make the statement wait for the model's rows; they are not used.
+        n_users and n_items, those of the source, are not used.
 
         Raises:
             DuckMFError: the model's rows do not fit together, or rows cannot be solved.
@@ -187,7 +175,7 @@ class Update(Run):
     def _side(self, name: SideName, rated: NDArray[np.int32]) -> Side:
         """The model's rows of one side, and zeros for codes that are new among `rated`."""
         batches = self._stored[name]
-        stored = _concatenated([batch.codes for batch in batches], np.int32)
+        stored = concatenated([batch.codes for batch in batches], np.int32)
         touched = np.unique(rated)
         new = np.setdiff1d(touched, stored)
         codes = np.concatenate((stored, new))
@@ -198,10 +186,10 @@ class Update(Run):
                 "as MERGE does with what mf_fold_in returns."
             )
         width = getattr(self._options, "n_factors", 0)
-        bias = _concatenated([batch.bias for batch in batches], np.float32)
-        factors = _matrix([batch.factors for batch in batches], width)
+        bias = concatenated([batch.bias for batch in batches], np.float32)
+        factors = matrix([batch.factors for batch in batches], width)
         implicit = [batch.implicit_factors for batch in batches]
-        Y = _matrix(implicit, max((part.shape[1] for part in implicit), default=0))
+        Y = matrix(implicit, max((part.shape[1] for part in implicit), default=0))
         n, places = len(new), np.searchsorted(codes[order], touched).astype(np.int32)
         return Side(
             codes[order],
@@ -216,20 +204,22 @@ class Update(Run):
         """The ratings that the model has kept, by place."""
         batches = self._stored["users"]
         for batch in batches:
-            if np.any((batch.ratings > 0) & (np.diff(batch.seen[0]) == 0)):
+            if np.any((batch.ratings > 0) & (np.diff(batch.seen.codes[0]) == 0)):
                 raise DataError(
                     "mf_fit: the model has not stored the ratings of its users "
                     "(keep_seen := false). Train again on all ratings."
                 )
-        numbers = [self.users.places(batch.codes)[row_numbers(batch.seen)] for batch in batches]
-        items = _concatenated([batch.seen[1] for batch in batches], np.int32)
+        numbers = [
+            self.users.places(batch.codes)[row_numbers(batch.seen.codes)] for batch in batches
+        ]
+        items = concatenated([batch.seen.codes[1] for batch in batches], np.int32)
         if lost := len(items) - np.count_nonzero(np.isin(items, self.items.codes)):
             raise DataError(
                 f"mf_fit: {lost:,} stored ratings are of items that are no longer in the model; "
                 "pass the whole model."
             )
-        values = _concatenated([batch.seen_ratings[1] for batch in batches], np.float32)
-        return Triples(_concatenated(numbers, np.int32), self.items.places(items), values)
+        values = concatenated([batch.seen.ratings[1] for batch in batches], np.float32)
+        return Triples(concatenated(numbers, np.int32), self.items.places(items), values)
 
 
 def _joined(a: Triples, b: Triples) -> Triples:
@@ -242,13 +232,3 @@ def _joined(a: Triples, b: Triples) -> Triples:
         np.append(a.values, b.values),
         times=times,
     )
-
-
-def _concatenated(parts: list[NDArray[Any]], kind: type[np.generic]) -> NDArray[Any]:
-    return np.concatenate([np.zeros(0, kind), *parts])
-
-
-def _matrix(parts: list[NDArray[np.float32]], width: int) -> NDArray[np.float32]:
-    """Parts of `width` columns below each other; a part without columns is zeros."""
-    zeros = [part if part.shape[1] else np.zeros((len(part), width), np.float32) for part in parts]
-    return np.concatenate([np.zeros((0, width), np.float32), *zeros])

@@ -98,6 +98,12 @@
 -- seed                     where all randomness comes from: same seed and data, same model, bit for bit
 -- threads                  threads to train on (DuckDB's own setting)
 -- progress                 false hides the progress bar; so does DUCKMF_PROGRESS=0 in the environment
+-- warm_start               a relation made by mf_fit: training starts from its numbers, so that few epochs bring
+--                          it up to date with a source that has grown. Options that are left out are those it
+--                          was trained with, but for threads, patience and validation; algorithm and n_factors
+--                          must be. Users and items that it does not know start as ever; als and implicit_als
+--                          take its items, and begin by solving all users for them. It may be the table that
+--                          the statement replaces. Not for 'popularity'
 --
 -- Refused with an error: NULL users, items, ratings or times, ratings that are no finite numbers, an empty
 -- source, fewer than two items, unknown or unused options, options out of range. Nothing is dropped.
@@ -112,7 +118,8 @@ create or replace macro mf_fit(
     temporal := NULL, time_bins := NULL, temporal_regularization := NULL, drift_exponent := NULL,
     validation := NULL, validation_fraction := NULL, patience := NULL, tolerance := NULL,
     relative_tolerance := NULL,
-    duplicates := NULL, keep_seen := NULL, seed := NULL, threads := NULL, progress := NULL
+    duplicates := NULL, keep_seen := NULL, seed := NULL, threads := NULL, progress := NULL,
+    warm_start := 'mf__cold'
 ) as table
 from mf__learn(
     'mf_fit', source, user_id, item_id, rating, ts, validation, null, null,
@@ -150,7 +157,8 @@ from mf__learn(
         ),
         'progress', progress
     ),
-    true
+    true,
+    warm_start
 );
 
 comment on macro table mf_fit is

@@ -10,10 +10,34 @@
 -- fold                     integer SQL expression: the fold of a row, or NULL
 -- asked                    JSON: the other arguments of the caller
 -- has_rows                 false leaves out all rows but that of kind 'model', whose info has the outcome
+-- warm_start               a relation made by mf_fit, where the numbers start; 'mf__cold' is none
 create or replace macro mf__learn(
-    caller, source, user_id, item_id, rating, ts, validation, relevant, fold, asked, has_rows
+    caller, source, user_id, item_id, rating, ts, validation, relevant, fold, asked, has_rows,
+    warm_start := 'mf__cold'
 ) as table
 with recursive
+    mf__cold as (select 'none' as kind),
+    mf__warm as not materialized (
+        from query_table(warm_start)
+        union all by name
+        select
+            null::varchar as kind, null as user_id, null as item_id, null::bigint as ratings,
+            null::float as bias, null::float[] as factors, null::float[] as implicit_factors,
+            null::struct(
+                t0 double, t1 double, beta float, drift float, days integer[], day_bias float[],
+                bin_bias float[], factor_drift float[]
+            ) as temporal,
+            null::json as info
+        where false
+    ),
+    mf__warm_head as not materialized (
+        select
+            count(*) filter (where m.kind = 'model') as rows,
+            count(*) filter (where m.kind = 'none') as colds,
+            any_value(m.bias::double) filter (where m.kind = 'model') as mu,
+            any_value(m.info::varchar) filter (where m.kind = 'model') as info
+        from mf__warm m
+    ),
     mf__source as materialized (
         select
             user_id as u,
@@ -59,6 +83,7 @@ with recursive
                 'function', caller,
                 'asked', asked,
                 'counts', to_json(c),
+                'warm_start', case when h.colds = 0 then to_json(h) end,
                 'duckdb_threads', current_setting('threads'),
                 -- whether DuckDB multiplies and adds in one rounding: lists are those of mf_recommend
                 'fused', list_dot_product(
@@ -68,7 +93,7 @@ with recursive
                 'query', current_query_id()
             )::varchar
         ) as begun
-        from mf__counts c
+        from mf__counts c cross join mf__warm_head h
     ),
     mf__run as materialized (
         select case when b.begun.error is null then b.begun.run else error(b.begun.error) end as run
@@ -108,15 +133,47 @@ with recursive
         from mf__run g cross join mf__batches b
         group by g.run
     ),
+    -- what the model of warm_start knows of these users and items
+    mf__warm_rows as not materialized (
+        select m.*, u.code as mf__code
+        from mf__warm m join mf__users u on mf__cast_like(m.user_id, u.id) = u.id
+        where m.kind = 'user'
+        union all by name
+        select m.*, i.code as mf__code
+        from mf__warm m join mf__items i on mf__cast_like(m.item_id, i.id) = i.id
+        where m.kind = 'item'
+    ),
+    mf__warm_batches as (
+        select
+            m.kind,
+            list(m.mf__code) as codes,
+            list(coalesce(m.ratings, 0)::bigint) as ratings,
+            list(coalesce(m.bias, 0)::float) as bias,
+            list(m.factors::float[]) as factors,
+            list(m.implicit_factors::float[]) as implicit_factors,
+            list(m.temporal) as temporal
+        from mf__warm_rows m
+        group by m.kind, m.mf__code >> 12
+    ),
+    mf__warmed as materialized (
+        select
+            coalesce(sum(
+                mf__stored(
+                    g.run, b.kind, b.codes, b.ratings, b.bias, b.factors, b.implicit_factors,
+                    b.temporal, null, null, null
+                )
+            ), 0)::bigint as n_rows
+        from mf__run g cross join mf__warm_batches b
+    ),
     mf__training(run, step, log) as (
         select
             g.run,
             0,
             mf__start(
                 g.run, g.n_rows,
-                (select count(*) from mf__users), (select count(*) from mf__items)
+                (select count(*) from mf__users), (select count(*) from mf__items), w.n_rows
             )
-        from mf__gathered g
+        from mf__gathered g cross join mf__warmed w
         union all
         select t.run, t.step + 1, mf__epoch(t.run)
         from mf__training t

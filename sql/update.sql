@@ -49,7 +49,12 @@ from (
             null::varchar as kind, null as user_id, null as item_id, null::integer as code,
             null::bigint as ratings, null::float as bias, null::float[] as factors,
             null::integer[] as seen, null::float[] as seen_ratings,
-            null::float[] as implicit_factors, null::json as info
+            null::float[] as implicit_factors,
+            null::struct(
+                t0 double, t1 double, beta float, drift float, days integer[], day_bias float[],
+                bin_bias float[], factor_drift float[]
+            ) as temporal,
+            null::json as info
         where false
     ),
     -- the columns of the model, of their own types
@@ -175,6 +180,7 @@ from (
             list(coalesce(m.bias, 0)::float) as bias,
             list(m.factors::float[]) as factors,
             list(m.implicit_factors::float[]) as implicit_factors,
+            list(m.temporal) as temporal,
             list(m.seen::integer[]) as seen,
             list(m.seen_ratings::float[]) as seen_ratings
         from mf__model m
@@ -186,13 +192,13 @@ from (
             sum(
                 mf__stored(
                     g.run, b.kind, b.codes, b.ratings, b.bias, b.factors, b.implicit_factors,
-                    b.seen, b.seen_ratings
+                    b.temporal, b.seen, b.seen_ratings, null
                 )
             )::bigint as n_rows
         from mf__run g cross join mf__stored_batches b
     ),
     mf__training(run, step, log) as (
-        select g.run, 0, mf__start(g.run, g.n_rows, s.n_rows, 0)
+        select g.run, 0, mf__start(g.run, g.n_rows, 0, 0, s.n_rows)
         from mf__gathered g cross join mf__stored s
         union all
         select t.run, t.step + 1, mf__epoch(t.run)

@@ -28,6 +28,8 @@ ALLOWED = {
     "gathering": {"numpy"},
     "run": set(),
     "recipe": set(),
+    "stored": {"numpy"},
+    "warm": {"numpy"},
     "metrics": {"numpy"},
     "cross_validation": {"numpy"},
     "space": set(),

@@ -232,7 +232,7 @@ def test_new_users_get_the_codes_after_the_largest(films):
 
 def test_inserted_users_get_their_own_lists_in_the_real_shell(films, tmp_path):
     path = tmp_path / "films.duckdb"
-    films.execute(f"attach '{path}' as stored")
+    films.execute(f"attach '{path}' as stored (storage_version 'v1.4.0')")
     films.execute("create table stored.films as from films")
     inserted = films.execute(
         "insert into stored.films from mf_fold_in(stored.films, newcomers, user_id, item_id, rating)"

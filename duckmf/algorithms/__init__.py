@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any, ClassVar, Protocol
 
 from duckmf.errors import OptionError
-from duckmf.model import Factors, Fixed, Solved
+from duckmf.model import Factors, Fixed, Known, Solved
 from duckmf.options import Options as BaseOptions
 from duckmf.ratings import Ratings, Rows
 from duckmf.threads import Workers
@@ -33,6 +33,14 @@ class Algorithm(Protocol):
     @property
     def epochs(self) -> int:
         """How many passes it may take."""
+        ...
+
+    def start_from(self, known: Known) -> None:
+        """Begin with the numbers of an earlier model; before the first epoch.
+
+        Raises:
+            OptionError: the algorithm has nothing to start from.
+        """
         ...
 
     def epoch(self, number: int) -> float:

@@ -35,7 +35,7 @@ from duckmf.algorithms.temporal import TemporalOptions
 from duckmf.errors import TrainingError
 from duckmf.kernels import als as kernels
 from duckmf.kernels.tiles import TILE, aligned
-from duckmf.model import Factors, Fixed, Solved
+from duckmf.model import Factors, Fixed, Known, Solved
 from duckmf.options import option
 from duckmf.ratings import Ratings, Rows
 from duckmf.threads import Workers, row_pieces
@@ -121,12 +121,25 @@ class Als(Explicit):
         self.mu, self.sigma = _moments(ratings.by_user.values)
         self.users = Side.zeros(len(ratings.by_user), options.n_factors)
         self.items = Side.zeros(len(ratings.by_item), options.n_factors)
-        self._draw()
+        self._draw(self.users)
 
     @property
     def epochs(self) -> int:
         """How many passes it may take."""
         return self.options.epochs
+
+    def start_from(self, known: Known) -> None:
+        """Begin with the items of a model, and solve all users for them.
+
+        Raises:
+            TrainingError: the numbers left the range of float32.
+        """
+        there, items = known.items, self.items
+        self._draw(items)
+        items.factors[there, : items.n_factors] = known.Q[there]
+        items.bias[there] = known.item_bias[there] + np.float32(known.mu - self.mu)
+        penalty = self.penalty(self.options.user_regularization)
+        self._solve(self.ratings.by_user, self.users, items, penalty)
 
     def epoch(self, number: int) -> float:
         """Solve all items, then all users; the RMSE of what results.
@@ -163,13 +176,13 @@ class Als(Explicit):
         nonnegative = self.options.nonnegative
         return solve(rows, this, other, self.mu, penalty, self.workers, nonnegative=nonnegative)
 
-    def _draw(self) -> None:
+    def _draw(self, side: Side) -> None:
         rng = np.random.default_rng(self.options.seed)
-        P = self.users.factors[:, : self.options.n_factors]
-        P[:] = rng.standard_normal(P.shape, np.float32)
+        drawn = side.factors[:, : side.n_factors]
+        drawn[:] = rng.standard_normal(drawn.shape, np.float32)
         if self.options.nonnegative:
-            np.abs(P, out=P)
-        P *= np.float32(0.1 * math.sqrt(self.sigma))
+            np.abs(drawn, out=drawn)
+        drawn *= np.float32(0.1 * math.sqrt(self.sigma))
 
 
 def solve(

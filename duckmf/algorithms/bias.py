@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from duckmf.algorithms.explicit import Explicit
 from duckmf.algorithms.temporal import TemporalOptions
-from duckmf.model import Factors, Fixed, SideName, Solved
+from duckmf.model import Factors, Fixed, Known, SideName, Solved
 from duckmf.options import option
 from duckmf.ratings import Ratings, Rows
 from duckmf.threads import Workers
@@ -53,6 +53,12 @@ class Bias(Explicit):
     def epochs(self) -> int:
         """How many passes it may take."""
         return self.options.epochs
+
+    def start_from(self, known: Known) -> None:
+        """Begin with the biases of a model's items, and solve all users for them."""
+        by_user = self._ratings.by_user
+        self._bi[:] = known.item_bias + np.where(known.items, known.mu - self._mu, 0.0)
+        self._bu = damped_means(by_user, self._mu + self._bi, self.options.damping("users"))
 
     def epoch(self, number: int) -> float:
         """Both sides once; the loss is that of the biases it ends with."""

@@ -44,7 +44,7 @@ from numpy.typing import NDArray
 
 from duckmf import blocks
 from duckmf.algorithms.implicit import Implicit, some_users
-from duckmf.algorithms.svd import vector_rows
+from duckmf.algorithms.svd import put, vector_rows
 from duckmf.errors import OptionError
 from duckmf.kernels.bpr import (
     ALWAYS,
@@ -60,7 +60,7 @@ from duckmf.kernels.bpr import (
     descend_rows,
     draw_tables,
 )
-from duckmf.model import Factors, Fixed, Solved
+from duckmf.model import Factors, Fixed, Known, Solved
 from duckmf.options import Options, option
 from duckmf.ratings import Ratings, Rows
 from duckmf.threads import Workers, row_pieces
@@ -126,6 +126,14 @@ class Bpr(Implicit):
     def epochs(self) -> int:
         """How many passes it may take."""
         return self.options.epochs
+
+    def start_from(self, known: Known) -> None:
+        """Begin with the rows of a model; those that it does not know are as ever."""
+        users, items = self._grid.users.order, self._grid.items.order
+        u, i = known.users[users] & self._P.any(axis=1), known.items[items] & self._Q.any(axis=1)
+        put(self._P, known.P[users], u, 1)
+        put(self._Q, known.Q[items], i, 1)
+        put(self._bi, known.item_bias[items], known.items[items], 1)
 
     def epoch(self, number: int) -> float:
         """Take every positive once; the mean of -ln sigma of its triples, ln 2 if there are none.

@@ -37,7 +37,7 @@ from duckmf.errors import TrainingError
 from duckmf.kernels import implicit_als as kernels
 from duckmf.kernels.als import BATCH, layout
 from duckmf.kernels.tiles import AREA, TILE, aligned
-from duckmf.model import Factors, Fixed, Solved
+from duckmf.model import Factors, Fixed, Known, Solved
 from duckmf.options import Options, option
 from duckmf.ratings import Ratings, Rows
 from duckmf.threads import Workers, row_pieces
@@ -120,12 +120,27 @@ class ImplicitAls(Implicit):
         self.observed = Ratings(observed(ratings.by_user, alpha), observed(ratings.by_item, alpha))
         self.P = padded(len(ratings.by_user), options.n_factors)
         self.Q = padded(len(ratings.by_item), options.n_factors)
-        self._draw()
+        self._draw(self.P, self.observed.by_user.counts)
 
     @property
     def epochs(self) -> int:
         """How many passes it may take."""
         return self.options.epochs
+
+    def start_from(self, known: Known) -> None:
+        """Begin with the items of a model, and solve all users for them.
+
+        Raises:
+            TrainingError: the numbers left the range of float32.
+        """
+        n, pairs = self.options.n_factors, self.observed
+        self._draw(self.Q, pairs.by_item.counts)
+        for this, there, rows in (
+            (self.P, known.users & (pairs.by_user.counts > 0), known.P),
+            (self.Q, known.items & (pairs.by_item.counts > 0), known.Q),
+        ):
+            this[there, :n] = rows[there]
+        self._solve(pairs.by_user, self.P, self.Q, self.penalty(self.options.user_regularization))
 
     def epoch(self, number: int) -> float:
         """Solve all items, then all users; the loss of what results.
@@ -185,12 +200,12 @@ class ImplicitAls(Implicit):
         rows = self.observed.by_user
         return max(float(rows.values[: len(rows.indices)].sum(dtype=np.float64)), 1.0)
 
-    def _draw(self) -> None:
+    def _draw(self, this: NDArray[np.float32], counts: NDArray[np.int64]) -> None:
         n_factors = self.options.n_factors
         rng = np.random.default_rng(self.options.seed)
-        P = rng.standard_normal((len(self.P), n_factors), np.float32)
-        self.P[:, :n_factors] = np.float32(INITIAL_SCALE) * P
-        self.P[self.observed.by_user.counts == 0] = 0
+        drawn = rng.standard_normal((len(this), n_factors), np.float32)
+        this[:, :n_factors] = np.float32(INITIAL_SCALE) * drawn
+        this[counts == 0] = 0
 
 
 def solve(

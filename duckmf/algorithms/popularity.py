@@ -14,7 +14,8 @@ import numpy as np
 
 from duckmf.algorithms.bias import damped_means, mean
 from duckmf.algorithms.explicit import Explicit
-from duckmf.model import Factors, Fixed, Solved
+from duckmf.errors import OptionError
+from duckmf.model import Factors, Fixed, Known, Solved
 from duckmf.options import Options, option
 from duckmf.ratings import Ratings, Rows
 from duckmf.threads import Workers
@@ -38,6 +39,17 @@ class Popularity(Explicit):
         self._ratings = ratings
         self._mu = mean(ratings)
         self._bi = np.zeros(len(ratings.by_item))
+
+    def start_from(self, known: Known) -> None:
+        """Refuse to: the list is that of the ratings, whatever was known before.
+
+        Raises:
+            OptionError: always.
+        """
+        raise OptionError(
+            "mf_fit: algorithm 'popularity' counts anew, it has nothing to start from; "
+            "leave warm_start out."
+        )
 
     def epoch(self, number: int) -> float:
         """The item means; more passes would change nothing."""

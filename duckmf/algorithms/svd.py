@@ -40,7 +40,7 @@ from duckmf.algorithms.explicit import Explicit
 from duckmf.algorithms.temporal import TemporalOptions
 from duckmf.blocks import Blocks, lay_out
 from duckmf.kernels.sgd import descend
-from duckmf.model import Factors, Fixed, Solved
+from duckmf.model import Factors, Fixed, Known, Solved
 from duckmf.options import option
 from duckmf.ratings import Ratings, Rows
 from duckmf.threads import Workers
@@ -97,6 +97,17 @@ class Svd(Explicit):
     def epochs(self) -> int:
         """How many passes it may take."""
         return self.options.epochs
+
+    def start_from(self, known: Known) -> None:
+        """Begin with the rows of a model; those that it does not know are as ever."""
+        users, items = self._blocks.users.order, self._blocks.items.order
+        u = known.users[users] & (self._user_counts > 0)
+        i = known.items[items] & (self._item_counts > 0)
+        root = sqrt(self._sigma)
+        put(self._P, known.P[users], u, root)
+        put(self._Q, known.Q[items], i, root)
+        put(self._bu, known.user_bias[users], u, self._sigma)
+        put(self._bi, known.item_bias[items] + np.float32(known.mu - self._mu), i, self._sigma)
 
     def epoch(self, number: int) -> float:
         """Visit every rating once; the loss takes each error just before its step."""
@@ -181,6 +192,14 @@ def initial(
     factors[:, :n_factors] = drawn * np.float32(INITIAL_SCALE * n_factors**-0.25)
     factors[counts == 0] = 0
     return factors
+
+
+def put(
+    this: NDArray[np.float32], rows: NDArray[np.float32], there: NDArray[np.bool_], unit: float
+) -> None:
+    """Set the rows of `this` that are there, vectors or numbers, to rows of a model, in units."""
+    columns = () if rows.ndim == 1 else (slice(rows.shape[1]),)
+    this[there, *columns] = rows[there] / np.float32(unit)
 
 
 def vector_rows(n_rows: int, n_factors: int) -> NDArray[np.float32]:

@@ -39,10 +39,10 @@ from numpy.typing import NDArray
 
 from duckmf.algorithms import als
 from duckmf.algorithms.explicit import Explicit
-from duckmf.algorithms.svd import OFTEN, SvdOptions, initial, pace, vector_rows
+from duckmf.algorithms.svd import OFTEN, SvdOptions, initial, pace, put, vector_rows
 from duckmf.kernels.layout import shuffle_rows
 from duckmf.kernels.svdpp import add_implicit, descend
-from duckmf.model import Factors, Fixed, Solved
+from duckmf.model import Factors, Fixed, Known, Solved
 from duckmf.options import option
 from duckmf.ratings import Ratings, Rows
 from duckmf.threads import Workers, row_pieces
@@ -87,6 +87,19 @@ class Svdpp(Explicit):
     def epochs(self) -> int:
         """How many passes it may take."""
         return self.options.epochs
+
+    def start_from(self, known: Known) -> None:
+        """Begin with the rows of a model; those that it does not know are as ever.
+
+        A user's p_u is what brings p_u + z_u to what it was, z_u being that of the ratings now.
+        """
+        u, i = known.users & (self._rows.counts > 0), known.items & (self._item_counts > 0)
+        root = sqrt(self._sigma)
+        put(self._Q, known.Q, i, root)
+        put(self._Y, known.Y, i, root)
+        put(self._bu, known.user_bias, u, self._sigma)
+        put(self._bi, known.item_bias + np.float32(known.mu - self._mu), i, self._sigma)
+        put(self._P, known.P - self._implicit_sums(known.Y), u, root)
 
     def epoch(self, number: int) -> float:
         """Visit every rating once; the loss takes each error just before its step."""
@@ -138,6 +151,15 @@ class Svdpp(Explicit):
             return Solved(solved.bias, solved.factors + Z)
 
         return solve_users
+
+    def _implicit_sums(self, Y: NDArray[np.float32]) -> NDArray[np.float32]:
+        """z_u of each user."""
+        rows, Z = self._rows, np.zeros((len(self._rows), Y.shape[1]), np.float32)
+        self._workers.map(
+            lambda begin, end: add_implicit(rows.indptr, rows.indices, Z, Y, begin, end),
+            row_pieces(rows.indptr),
+        )
+        return Z
 
     def _shuffle(self, number: int) -> NDArray[np.int32]:
         """Put the ratings of each user into a new order; returns that of the users."""

@@ -34,7 +34,7 @@ from duckmf.algorithms.explicit import Explicit
 from duckmf.algorithms.temporal_parts import Dial, ItemBins, Part, UserDay, UserDrift, pieces_of
 from duckmf.errors import OptionError
 from duckmf.kernels import temporal as kernels
-from duckmf.model import Factors
+from duckmf.model import Factors, Known
 from duckmf.options import Options, option
 from duckmf.ratings import Ratings, Rows
 from duckmf.temporal import Temporal
@@ -77,6 +77,10 @@ class Base(Protocol):
     @property
     def epochs(self) -> int:
         """How many passes it may take."""
+        ...
+
+    def start_from(self, known: Known) -> None:
+        """Begin with the numbers of a model."""
         ...
 
     def epoch(self, number: int) -> float:
@@ -125,13 +129,21 @@ class WithTimeTerms(Explicit):
     def epoch(self, number: int) -> float:
         """An epoch of the algorithm, then the time terms; the RMSE of what results."""
         self._base.epoch(number)
+        self._solve_parts()
+        squares = self._workers.map(self._squares, pieces_of(self._errors))
+        return math.sqrt(math.fsum(squares) / len(self._errors))
+
+    def start_from(self, known: Known) -> None:
+        """Begin with a model's numbers but for its time terms, which are solved for them."""
+        self._base.start_from(known)
+        self._solve_parts()
+
+    def _solve_parts(self) -> None:
         by_user, by_item = self._left.by_user, self._left.by_item
         self._subtract_scores(self._base.factors())
         for part in self._parts:
             part.solve(self._errors, by_user.values, self._workers)
         np.take(by_user.values, self._places, out=by_item.values)
-        squares = self._workers.map(self._squares, pieces_of(self._errors))
-        return math.sqrt(math.fsum(squares) / len(self._errors))
 
     def factors(self) -> Factors:
         """Those of the algorithm, with the time terms."""

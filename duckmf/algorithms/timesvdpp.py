@@ -24,11 +24,11 @@ from math import sqrt
 
 import numpy as np
 
-from duckmf.algorithms.svd import vector_rows
+from duckmf.algorithms.svd import put, vector_rows
 from duckmf.algorithms.svdpp import Svdpp, SvdppOptions
 from duckmf.algorithms.temporal import PARTS
 from duckmf.algorithms.temporal_parts import Dial
-from duckmf.model import Factors
+from duckmf.model import Factors, Known
 from duckmf.options import option
 from duckmf.ratings import Ratings
 from duckmf.temporal import Temporal
@@ -54,6 +54,13 @@ class Timesvdpp(Svdpp):
             self._dial = dial = Dial.of(self._rows, options.drift_exponent)
             self._dev = dial.dev / np.float32(dial.usual)
             self._A = vector_rows(len(self._rows), options.n_factors)
+
+    def start_from(self, known: Known) -> None:
+        """Begin with the rows of a model; those that it does not know are as ever."""
+        super().start_from(known)
+        if self._dial is not None and self._A is not None:
+            there = known.users & (self._rows.counts > 0)
+            put(self._A, known.factor_drift, there, sqrt(self._sigma) / self._dial.usual)
 
     def factors(self) -> Factors:
         """The numbers as they stand, on the scale of the ratings; P holds p_u + z_u."""

@@ -128,7 +128,9 @@ def ours() -> tuple[str, ...]:
     """The names of mf_fit's options."""
     text = (sqlfiles.folder() / "fit.sql").read_text(encoding="utf-8")
     (parameters,) = re.findall(r"^create or replace macro mf_fit\((.*?)\) as", text, re.M | re.S)
-    return tuple(name for name in re.findall(r"(\w+) :=", parameters) if name != "rating")
+    return tuple(
+        name for name in re.findall(r"(\w+) :=", parameters) if name not in ("rating", "warm_start")
+    )
 
 
 def _argument(name: str, value: Constant) -> str:
