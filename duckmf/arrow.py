@@ -117,8 +117,8 @@ def _column(kind: pa.DataType, column: NDArray[Any] | pa.Array | None, n: int) -
 
 def cells_of(
     rows: Rows, places: NDArray[np.int32], codes: NDArray[np.int32] | None = None
-) -> tuple[pa.Array, pa.Array]:
-    """The sorted indices and the values of some rows of a matrix, a list each.
+) -> tuple[pa.Array, pa.Array, pa.Array | None]:
+    """The sorted indices, the values and the times, if any, of some rows of a matrix, a list each.
 
     codes: what the indices are called, if not by themselves.
     """
@@ -128,4 +128,5 @@ def cells_of(
     return (
         pa.ListArray.from_arrays(offsets, indices),
         pa.ListArray.from_arrays(offsets, chosen.values),
+        None if chosen.times is None else pa.ListArray.from_arrays(offsets, chosen.times),
     )

@@ -61,7 +61,11 @@ LOG = pa.struct(
 )
 FACTORS = pa.list_(pa.float32())
 SIDE = {"ratings": pa.int64(), "bias": pa.float32(), "factors": FACTORS}
-SEEN = {"seen": pa.list_(pa.int32()), "seen_ratings": pa.list_(pa.float32())}
+SEEN = {
+    "seen": pa.list_(pa.int32()),
+    "seen_ratings": pa.list_(pa.float32()),
+    "seen_times": pa.list_(pa.float64()),
+}
 ITEM = pa.struct({**SIDE, "implicit_factors": FACTORS, "temporal": TEMPORAL})
 USER = pa.struct({**SIDE, **SEEN, "temporal": TEMPORAL})
 MODEL = pa.struct(
@@ -226,11 +230,12 @@ class Calls:
         return pa.array(heads(self.connections, names.to_pylist()), HEAD)
 
     def fixed(self, request: Column, *columns: Column) -> pa.Array:
-        """Lay one side of a model out: one row of lists of codes, counts, biases and factors."""
+        """Lay one side of a model out, from one row of lists of what `FoldIn` takes."""
         asked = json.loads(scalar(request))
         numbers = map(elements, columns[:3])
+        factors = (vectors(flat(lists)) for lists in columns[3:5])
         try:
-            fold_in = FoldIn(asked, *numbers, *(vectors(flat(lists)) for lists in columns[3:]))
+            fold_in = FoldIn(asked, terms_of(flat(columns[5])), *numbers, *factors)
         except DuckMFError as error:
             return row(FIXED, error=str(named(error, asked["function"])))
         number = self.fold_ins.add(fold_in, (asked["connection"], asked["query"]))
@@ -240,7 +245,8 @@ class Calls:
         """Rows of the other side, from lists of codes, ratings, times and what was stored."""
         fold_in = self.fold_ins.use(scalar(model))
         try:
-            return rows_of(SOLVED, (*fold_in.rows(*map(lists_of, columns)), None))
+            codes, ratings, times, *seen = (lists_of(column) for column in columns)
+            return rows_of(SOLVED, (*fold_in.rows(codes, ratings, times, Seen(*seen)), None))
         except DuckMFError as error:
             text = str(named(error, fold_in.function))
             return pa.array([{"error": text}] * len(model), SOLVED)

@@ -79,7 +79,9 @@ class Fitting(Run):
     def user_rows(self, codes: NDArray[np.int32]) -> tuple[Any, ...]:
         """The columns of users, from counts to time terms; None for what is not."""
         factors, by_user = self._factors, self.parts.ratings.by_user
-        seen = cells_of(by_user, codes) if self.recipe.options.keep_seen else (None, None)
+        kept = by_user.untimed() if factors.temporal is None else by_user
+        keep = self.recipe.options.keep_seen
+        seen = cells_of(kept, codes) if keep else (None, None, None)
         rows = _rows_of(codes, by_user, factors.user_bias, factors.P)
         return (*rows, *seen, temporal_rows.of_users(factors.temporal, codes))
 
@@ -98,7 +100,7 @@ class Fitting(Run):
         return len(self.parts.ratings), factors.mu, temporal, info
 
     def _info(self) -> dict[str, Any]:
-        training, parts = self._trained, self.parts
+        training, parts, temporal = self._trained, self.parts, self._factors.temporal
         ratings, times, held_out = parts.ratings, parts.times, parts.held_out
         best = training.best
         values = ratings.by_user.values
@@ -112,6 +114,7 @@ class Fitting(Run):
             "rating_std": float(values.std(dtype=np.float64)),
             "ts_min": times[0] if times else None,
             "ts_max": times[1] if times else None,
+            **({"ts_deviation": temporal.usual} if temporal else {}),
             "users": len(ratings.by_user),
             "items": len(ratings.by_item),
             "rows": self.gathering.counts["n_rows"],

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from duckmf import algorithms
+from duckmf import algorithms, temporal_rows
 from duckmf.algorithms import Solving
+from duckmf.arrow import cells_of
 from duckmf.checks import (
     check_changed_ids,
     check_feedback,
@@ -21,20 +22,21 @@ from duckmf.errors import DataError, OptionError
 from duckmf.model import Fixed, SideName
 from duckmf.options import Options
 from duckmf.ratings import Rows, Triples, canonical
-from duckmf.stored import Lists, row_numbers
+from duckmf.stored import Lists, Seen, row_numbers
+from duckmf.temporal import Span, Temporal, Terms
 from duckmf.threads import Workers
 
 FEW = 4096  # so many ratings go to one thread: others would take longer to start
-EARLIER = -np.inf  # when the stored ratings were made
 
 
 class FoldIn:
     """The fixed side of one model, laid out for the rows of one statement."""
 
-    def __init__(self, request: dict[str, Any], *fixed: NDArray[Any]) -> None:
+    def __init__(self, request: dict[str, Any], terms: Terms, *fixed: NDArray[Any]) -> None:
         """Check a request as the macros make it, and lay out the fixed side.
 
-        fixed: codes, ratings, biases, factors and implicit factors of its rows, in any order.
+        fixed: codes, ratings, biases, factors and implicit factors of its rows, in any order;
+        terms: their time terms.
 
         Raises:
             DuckMFError: the relation is no model, or an option or the source is not right.
@@ -42,6 +44,7 @@ class FoldIn:
         self.function: str = request["function"]
         info, algorithm, self._options = solvable(request)
         self._ignores = _ignores(request["unknown"])
+        self._solved: SideName = request["solved"]
         counts = request["counts"]
         self._has_rating = counts["has_rating"]
         check_source(counts, self._has_rating, counts["has_ts"])
@@ -50,40 +53,44 @@ class FoldIn:
             raise DataError(_unknown_ids(request["solved"], counts))
         check_changed_ids(counts)
         order = np.argsort(fixed[0])
-        self._codes, *arrays = (array[order] for array in fixed)
+        self._codes, ratings, bias, factors, implicit = (array[order] for array in fixed)
         if n_factors := getattr(self._options, "n_factors", 0):
-            arrays[2] = arrays[2].reshape(len(order), -1 if len(order) else n_factors)
+            factors = factors.reshape(len(order), -1 if len(order) else n_factors)
         moments = request["model"]["mu"], info["rating_std"] or 1.0
+        side: SideName = "items" if request["solved"] == "users" else "users"
+        self._timed = bool(getattr(self._options, "temporal", ()))
+        temporal = None
+        if self._timed:
+            temporal = temporal_of(side, terms.chosen(order), info, request["model"]["temporal"])
         self._workers = Workers(1 if counts["n_rows"] <= FEW else request["threads"])
-        self._solve = algorithm.fold_in(
-            Fixed(request["solved"], *moments, *arrays), self._options, self._workers
-        )
+        fixed_side = Fixed(self._solved, *moments, ratings, bias, factors, implicit, temporal)
+        self._solve = algorithms.fold_in(algorithm, fixed_side, self._options, self._workers)
 
-    def rows(
-        self, codes: Lists, ratings: Lists, times: Lists, stored: Lists, stored_ratings: Lists
-    ) -> tuple[Any, ...]:
-        """Counts, biases, factors, codes and ratings of rows that have a list in each argument.
+    def rows(self, codes: Lists, ratings: Lists, times: Lists, stored: Seen) -> tuple[Any, ...]:
+        """Counts, biases, factors, seen and time terms of rows that have a list in each argument.
 
-        What is stored counts as ratings before all others.
+        Stored ratings whose time is not stored count as made before all others.
 
         Raises:
             DuckMFError: stored ratings are of unknown codes, or the rows cannot be solved.
         """
         values = ratings[1] if self._has_rating else np.ones(len(codes[1]), np.float32)
         given = Triples(
-            np.concatenate((row_numbers(stored), row_numbers(codes))),
-            self._places(np.concatenate((stored[1], codes[1]))),
-            np.concatenate((stored_ratings[1], values)),
+            np.concatenate((row_numbers(stored.codes), row_numbers(codes))),
+            self._places(np.concatenate((stored.codes[1], codes[1]))),
+            np.concatenate((stored.ratings[1], values)),
             None,
-            np.append(np.full(len(stored[1]), EARLIER), times[1]) if len(times[1]) else None,
+            np.append(stored.times_or_earlier(self._timed), times[1]) if len(times[1]) else None,
         )
         if self._ignores:
             given = given.select(given.items >= 0)
         shape = len(codes[0]) - 1, len(self._codes)
         rows = canonical(given, *shape, self._options.duplicates, self._workers)[0].by_user
         solved = self._solve(rows)
-        seen = self._seen(rows) if self._options.keep_seen else (None, None)
-        return rows.counts, solved.bias, solved.factors, *seen, None
+        seen = self._seen(rows) if self._options.keep_seen else (None, None, None)
+        of = temporal_rows.of_users if self._solved == "users" else temporal_rows.of_items
+        terms = of(solved.temporal, np.arange(len(rows), dtype=np.int32))
+        return rows.counts, solved.bias, solved.factors, *seen, terms
 
     def close(self) -> None:
         """Stop the threads."""
@@ -102,13 +109,9 @@ class FoldIn:
         places[~known] = -1
         return places
 
-    def _seen(self, rows: Rows) -> tuple[pa.Array, pa.Array]:
-        offsets = rows.indptr.astype(np.int32)
-        codes = self._codes[rows.indices]
-        return (
-            pa.ListArray.from_arrays(offsets, codes),
-            pa.ListArray.from_arrays(offsets, rows.values),
-        )
+    def _seen(self, rows: Rows) -> tuple[pa.Array | None, ...]:
+        numbers = np.arange(len(rows), dtype=np.int32)
+        return cells_of(rows if self._timed else rows.untimed(), numbers, self._codes)
 
 
 def solvable(request: dict[str, Any]) -> tuple[dict[str, Any], type[Solving], Any]:
@@ -123,10 +126,6 @@ def solvable(request: dict[str, Any]) -> tuple[dict[str, Any], type[Solving], An
     duplicates = request["duplicates"] or info["options"]["duplicates"]
     given = {**info["options"], "threads": None, "duplicates": duplicates}
     options: Any = algorithm.Options.parse(given, name)
-    if getattr(options, "temporal", ()):
-        raise OptionError(
-            "mf_fit: rows of a model with time terms cannot be solved alone; train again."
-        )
     return info, algorithm, options
 
 
@@ -137,10 +136,29 @@ def check_solvable(counts: dict[str, Any], info: dict[str, Any], options: Option
         DuckMFError: they are not what its algorithm learns from.
     """
     name, feedback, has_rating = info["algorithm"], info["feedback"], counts["has_rating"]
+    if getattr(options, "temporal", ()) and not counts["has_ts"]:
+        raise OptionError("mf_fit: this model has time terms and ts is not given; add ts.")
     check_request(options, name, False, counts["has_ts"])
     if feedback == "explicit" and name != "popularity" and not has_rating:
         raise DataError(f"mf_fit: this model of '{name}' learns from ratings; add rating.")
     check_feedback(counts, name, feedback, has_rating)
+
+
+def temporal_of(
+    side: SideName, terms: Terms, info: dict[str, Any], head: dict[str, Any]
+) -> Temporal:
+    """The time terms of one side of a model, by the `info` and `temporal` of its head.
+
+    Raises:
+        DataError: the model does not say what its time terms are relative to.
+    """
+    if "ts_deviation" not in info:
+        raise DataError(
+            "mf_fit: this model has time terms, and no ts_deviation in its info; train again."
+        )
+    span = Span(head["t0"], head["t1"], head["beta"])
+    usual = info["ts_deviation"]
+    return terms.of_users(span, usual) if side == "users" else terms.of_items(span, usual)
 
 
 def _ignores(unknown: str) -> bool:

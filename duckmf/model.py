@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from duckmf.temporal import Temporal, copied
+from duckmf.temporal import Temporal, copied, joined
 
 SideName: TypeAlias = Literal["users", "items"]
 
@@ -94,6 +94,7 @@ class Fixed:
     bias: NDArray[np.float32]  # (n,)
     factors: NDArray[np.float32]  # (n, n_factors)
     implicit_factors: NDArray[np.float32]  # (n, n_factors), or (n, 0) in a model without them
+    temporal: Temporal | None = None  # the time terms of these rows, and the span of training
 
 
 @dataclass(frozen=True)
@@ -102,3 +103,14 @@ class Solved:
 
     bias: NDArray[np.float32] | None = None  # (n_rows,)
     factors: NDArray[np.float32] | None = None  # (n_rows, n_factors)
+    temporal: Temporal | None = None  # the time terms of these rows, by their place
+
+    @classmethod
+    def joined(cls, parts: list[Solved]) -> Solved:
+        """Rows one part after the other; all have the same of these."""
+        temporal = [part.temporal for part in parts if part.temporal is not None]
+        return cls(
+            joined([part.bias for part in parts]),
+            joined([part.factors for part in parts]),
+            Temporal.joined(temporal) if temporal else None,
+        )

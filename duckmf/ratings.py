@@ -37,11 +37,16 @@ class Rows:
         return np.repeat(np.arange(len(self), dtype=np.int32), self.counts)
 
     def chosen(self, numbers: NDArray[np.int32]) -> Rows:
-        """Some of the rows, without times."""
+        """Some of the rows, in this order."""
         counts = self.counts[numbers]
         indptr = np.append(0, np.cumsum(counts))
         cells = np.arange(indptr[-1]) + np.repeat(self.indptr[numbers] - indptr[:-1], counts)
-        return Rows(indptr, self.indices[cells], self.values[cells])
+        times = None if self.times is None else self.times[cells]
+        return Rows(indptr, self.indices[cells], self.values[cells], times)
+
+    def untimed(self) -> Rows:
+        """The same without times."""
+        return Rows(self.indptr, self.indices, self.values)
 
     def numbered(self) -> Rows:
         """The same cells, each with its place (int32) for a value."""

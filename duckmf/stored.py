@@ -13,6 +13,8 @@ from duckmf.temporal import Terms
 
 Lists: TypeAlias = tuple[NDArray[np.int32], NDArray[Any]]  # offsets (n + 1,), and elements
 
+EARLIER = -np.inf  # when a stored rating without a time was made
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -20,7 +22,23 @@ class Seen:
 
     codes: Lists
     ratings: Lists
-    times: Lists
+    times: Lists  # seconds since 1970; only models with time terms keep them
+
+    def times_or_earlier(self, needed: bool) -> NDArray[np.float64]:
+        """When the ratings were made; before all others where that was not kept.
+
+        Raises:
+            DataError: it is needed and was not kept.
+        """
+        n = len(self.codes[1])
+        if len(self.times[1]) == n:
+            return self.times[1]
+        if needed:
+            raise DataError(
+                f"mf_fit: the times of {n - len(self.times[1]):,} of {n:,} stored ratings are not "
+                "in the model, which has time terms. Pass all ratings, or train again."
+            )
+        return np.full(n, EARLIER)
 
 
 @dataclass(frozen=True)

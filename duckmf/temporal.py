@@ -56,7 +56,7 @@ class Span:
         self, times: NDArray[np.float64], centers: NDArray[np.float64]
     ) -> NDArray[np.float32]:
         """dev(t) of times around the t_u of their users, in days^beta."""
-        days = (self._clamped(times) - centers) / DAY
+        days = (self.clamped(times) - centers) / DAY
         return (np.sign(days) * np.abs(days) ** self.beta).astype(np.float32)
 
     def bins(self, times: NDArray[np.float64], n: int) -> NDArray[np.int32]:
@@ -64,10 +64,11 @@ class Span:
         length = self.t1 - self.t0
         if length == 0:
             return np.zeros(len(times), np.int32)
-        bins = np.floor(n * (self._clamped(times) - self.t0) / length)
+        bins = np.floor(n * (self.clamped(times) - self.t0) / length)
         return np.minimum(bins, n - 1).astype(np.int32)
 
-    def _clamped(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+    def clamped(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Times before t0 and after t1 as these."""
         return np.clip(times, self.t0, self.t1)
 
 
@@ -81,11 +82,16 @@ class UserDays:
     @classmethod
     def of(cls, users: NDArray[np.int32], days: NDArray[np.int32], n_users: int) -> UserDays:
         """The days of n ratings by their users, in any order."""
-        keys = _keys(users, days)
-        keys.sort()
-        keys = keys[np.diff(keys, prepend=keys[0] - 1) > 0]
+        keys = np.unique(_keys(users, days))
         indptr = np.searchsorted(keys, _keys(np.arange(n_users + 1), np.int32(-(2**31))))
         return cls(indptr.astype(np.int64), _days_of(keys))
+
+    @classmethod
+    def joined(cls, parts: list[UserDays]) -> UserDays:
+        """The users of several one after the other."""
+        counts = [np.diff(part.indptr) for part in parts]
+        indptr = np.append(0, np.cumsum(np.concatenate(counts)))
+        return cls(indptr, np.concatenate([part.days for part in parts]))
 
     @cached_property
     def _sorted(self) -> NDArray[np.int64]:
@@ -122,6 +128,7 @@ class Temporal:
 
     span: Span
     centers: NDArray[np.float64]  # (n_users,) t_u; for users without ratings the mean of all
+    usual: float  # D, the root of the mean of dev^2 over the ratings of the training
     drift: NDArray[np.float32] | None = None  # (n_users,)
     user_days: UserDays | None = None
     day_bias: NDArray[np.float32] | None = None  # one for each of user_days
@@ -136,6 +143,20 @@ class Temporal:
             day_bias=copied(self.day_bias),
             bin_bias=copied(self.bin_bias),
             factor_drift=copied(self.factor_drift),
+        )
+
+    @classmethod
+    def joined(cls, parts: list[Temporal]) -> Temporal:
+        """The rows of several one after the other; all have the same of the terms."""
+        days = [part.user_days for part in parts if part.user_days is not None]
+        return replace(
+            parts[0],
+            centers=np.concatenate([part.centers for part in parts]),
+            drift=joined([part.drift for part in parts]),
+            user_days=UserDays.joined(days) if days else None,
+            day_bias=joined([part.day_bias for part in parts]),
+            bin_bias=joined([part.bin_bias for part in parts]),
+            factor_drift=joined([part.factor_drift for part in parts]),
         )
 
     def scores(
@@ -155,7 +176,7 @@ class Temporal:
             total += self._slopes(users, items, Q) * self.span.deviations(
                 times, self.centers[users]
             )
-        if self.user_days is not None and self.day_bias is not None:
+        if self.user_days is not None and self.day_bias is not None and len(self.day_bias):
             places, there = self.user_days.places(users, day_numbers(times))
             total += np.where(there, self.day_bias[places], np.float32(0))
         return total
@@ -182,11 +203,78 @@ class Terms:
     factor_drift: NDArray[np.float32]  # (n, n_factors), or (n, 0)
 
     @classmethod
+    def of(cls, temporal: Temporal, n: int) -> Terms:
+        """Those of n rows of a side that has them."""
+        none = cls.none(n)
+        return cls(
+            temporal.centers if len(temporal.centers) else none.centers,
+            none.drift if temporal.drift is None else temporal.drift,
+            temporal.user_days or none.user_days,
+            none.day_bias if temporal.day_bias is None else temporal.day_bias,
+            none.bin_bias if temporal.bin_bias is None else temporal.bin_bias,
+            none.factor_drift if temporal.factor_drift is None else temporal.factor_drift,
+        )
+
+    @classmethod
+    def joined(cls, parts: list[Terms]) -> Terms:
+        """Rows one part after the other."""
+        return cls(
+            np.concatenate([part.centers for part in parts]),
+            np.concatenate([part.drift for part in parts]),
+            UserDays.joined([part.user_days for part in parts]),
+            np.concatenate([part.day_bias for part in parts]),
+            _widened([part.bin_bias for part in parts]),
+            _widened([part.factor_drift for part in parts]),
+        )
+
+    def chosen(self, numbers: NDArray[np.int64]) -> Terms:
+        """Some of the rows, in this order."""
+        counts = np.diff(self.user_days.indptr)[numbers]
+        indptr = np.append(0, np.cumsum(counts))
+        cells = np.arange(indptr[-1]) + np.repeat(
+            self.user_days.indptr[numbers] - indptr[:-1], counts
+        )
+        return Terms(
+            self.centers[numbers],
+            self.drift[numbers],
+            UserDays(indptr, self.user_days.days[cells]),
+            self.day_bias[cells],
+            self.bin_bias[numbers],
+            self.factor_drift[numbers],
+        )
+
+    def of_users(self, span: Span, usual: float) -> Temporal:
+        """As the time terms of users; those without a time of their own have no terms either."""
+        centers = np.where(np.isfinite(self.centers), self.centers, span.t1)
+        drift = self.factor_drift if self.factor_drift.shape[1] else None
+        days = (self.user_days, self.day_bias)
+        return Temporal(span, centers, usual, self.drift, *days, factor_drift=drift)
+
+    def of_items(self, span: Span, usual: float) -> Temporal:
+        """As the time terms of items."""
+        bins = self.bin_bias if self.bin_bias.shape[1] else None
+        return Temporal(span, np.zeros(0), usual, bin_bias=bins)
+
+    @classmethod
     def none(cls, n: int) -> Terms:
         """n rows without time terms."""
         days = UserDays(np.zeros(n + 1, np.int64), np.zeros(0, np.int32))
         zeros, empty = np.zeros(n, np.float32), np.zeros((n, 0), np.float32)
         return cls(np.full(n, np.nan), zeros, days, np.zeros(0, np.float32), empty, empty)
+
+
+def joined(arrays: list[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
+    """Arrays one after the other; None where they are None."""
+    there = [array for array in arrays if array is not None]
+    return np.concatenate(there) if there else None
+
+
+def _widened(parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Rows one part after the other; zeros for those of a part without columns."""
+    width = max(part.shape[1] for part in parts)
+    return np.concatenate(
+        [part if part.shape[1] else np.zeros((len(part), width), np.float32) for part in parts]
+    )
 
 
 def copied(array: NDArray[np.float32] | None) -> NDArray[np.float32] | None:

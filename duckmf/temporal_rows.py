@@ -48,7 +48,7 @@ def of_users(temporal: Temporal | None, codes: NDArray[np.int32]) -> pa.Array | 
         columns["factor_drift"] = factor_drift[codes]
     if temporal.user_days is not None and days is not None:
         user_days = Rows(temporal.user_days.indptr, temporal.user_days.days, days)
-        columns["days"], columns["day_bias"] = cells_of(user_days, codes)
+        columns["days"], columns["day_bias"], _ = cells_of(user_days, codes)
     return rows_of(TEMPORAL, [columns.get(field.name) for field in TEMPORAL])
 
 

@@ -27,7 +27,8 @@ TEMPORAL = (
 )
 SIDE = "ratings BIGINT, bias FLOAT, factors FLOAT[]"
 ITEM = f"STRUCT({SIDE}, implicit_factors FLOAT[], temporal {TEMPORAL})"
-USER = f"STRUCT({SIDE}, seen INTEGER[], seen_ratings FLOAT[], temporal {TEMPORAL})"
+SEEN = "seen INTEGER[], seen_ratings FLOAT[], seen_times DOUBLE[]"
+USER = f"STRUCT({SIDE}, {SEEN}, temporal {TEMPORAL})"
 MODEL = f"STRUCT(ratings BIGINT, bias FLOAT, temporal {TEMPORAL}, info VARCHAR)"
 HEAD = (
     "STRUCT(models BIGINT, info VARCHAR, users BIGINT, items BIGINT, ratings BIGINT, bytes BIGINT, "
@@ -61,11 +62,17 @@ SIGNATURES: dict[str, tuple[list[str], str]] = {
     "mf__finish": (["BIGINT", "BIGINT"], MODEL),
     "mf__items": (["VARCHAR", "INTEGER[]", "INTEGER[]", "FLOAT[]", "FLOAT[][]"], "BIGINT"),
     "mf__fixed": (
-        ["VARCHAR", "INTEGER[]", "BIGINT[]", "FLOAT[]", "FLOAT[][]", "FLOAT[][]"],
+        [
+            *("VARCHAR", "INTEGER[]", "BIGINT[]", "FLOAT[]", "FLOAT[][]", "FLOAT[][]"),
+            f"{TEMPORAL}[]",
+        ],
         "STRUCT(model BIGINT, error VARCHAR)",
     ),
     "mf__solve": (
-        ["BIGINT", "INTEGER[]", "FLOAT[]", "DOUBLE[]", "INTEGER[]", "FLOAT[]"],
+        [
+            *("BIGINT", "INTEGER[]", "FLOAT[]", "DOUBLE[]"),
+            *("INTEGER[]", "FLOAT[]", "DOUBLE[]"),
+        ],
         SOLVED,
     ),
     "mf__model_head": (["VARCHAR"], HEAD),

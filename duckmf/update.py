@@ -15,14 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from duckmf import algorithms, temporal_rows
 from duckmf.arrow import cells_of
 from duckmf.checks import check_changed_ids, check_count
 from duckmf.errors import DataError
-from duckmf.foldin import EARLIER, check_solvable, solvable
+from duckmf.foldin import check_solvable, solvable, temporal_of
 from duckmf.model import Fixed, SideName, Solved
-from duckmf.ratings import Rows, Triples, canonical
+from duckmf.ratings import Ratings, Rows, Triples, canonical
 from duckmf.run import Run
 from duckmf.stored import Batch, concatenated, matrix, row_numbers
+from duckmf.temporal import Terms
+from duckmf.threads import Workers
 
 EPOCHS = 3
 
@@ -35,6 +38,7 @@ class Side:
     bias: NDArray[np.float32]  # (n,)
     factors: NDArray[np.float32]  # (n, n_factors)
     implicit_factors: NDArray[np.float32]  # (n, n_factors), or (n, 0) in a model without them
+    terms: Terms
     touched: NDArray[np.int32]  # places
     n_new: int
     learnt: Solved = field(default_factory=Solved)  # the last solution of `touched`
@@ -43,6 +47,10 @@ class Side:
         """Where codes stand."""
         return np.searchsorted(self.codes, codes).astype(np.int32)
 
+    def turns(self, places: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Which of the touched rows those at some places are."""
+        return np.searchsorted(self.touched, places).astype(np.int32)
+
     def put(self, solved: Solved) -> None:
         """Take in a solution of the touched rows."""
         self.learnt = solved
@@ -50,6 +58,11 @@ class Side:
             self.bias[self.touched] = solved.bias
         if solved.factors is not None:
             self.factors[self.touched] = solved.factors
+        if solved.temporal is not None:
+            n, m = len(self.codes), len(self.touched)
+            order = np.arange(n)
+            order[self.touched] = np.arange(n, n + m)
+            self.terms = Terms.joined([self.terms, Terms.of(solved.temporal, m)]).chosen(order)
 
     def columns(self, rows: Rows, places: NDArray[np.int32]) -> tuple[Any, Any, Any]:
         """Counts, biases and factors of some rows; None for what is not learnt."""
@@ -78,6 +91,7 @@ class Update(Run):
         check_solvable(request["counts"], self.info, self._options)
         check_changed_ids(request["counts"])
         self._model = request["model"]
+        self._timed = bool(getattr(self._options, "temporal", ()))
         self._stored: dict[SideName, list[Batch]] = {"users": [], "items": []}
         self._started = False
 
@@ -103,8 +117,6 @@ class Update(Run):
         self.users, self.items = self._side("users", new.users), self._side("items", new.items)
         self._new, stored = len(new.users), self._stored_ratings()
         new.users, new.items = self.users.places(new.users), self.items.places(new.items)
-        if new.times is not None:
-            stored.times = np.full(len(stored.users), EARLIER)
         shape = len(self.users.codes), len(self.items.codes)
         both = _joined(stored, new)
         duplicates = self._options.duplicates
@@ -112,6 +124,9 @@ class Update(Run):
         self._range = float(both.values.min()), float(both.values.max())
         self._times = None if new.times is None else float(new.times.max())
         del self._stored
+        self._by_item = self.ratings.by_item
+        if self._timed:
+            self._by_item = timed_by_item(self.ratings, self.workers)
         self._solve("users")
         self._started = True
 
@@ -124,14 +139,16 @@ class Update(Run):
     def user_rows(self, codes: NDArray[np.int32]) -> tuple[Any, ...]:
         """The columns of touched users, from counts to time terms; None for what is not."""
         places, rows = self.users.places(codes), self.ratings.by_user
-        seen, ratings = cells_of(rows, places, self.items.codes)
-        return (*self.users.columns(rows, places), seen, ratings, None)
+        seen = cells_of(rows if self._timed else rows.untimed(), places, self.items.codes)
+        terms = temporal_rows.of_users(self.users.learnt.temporal, self.users.turns(places))
+        return (*self.users.columns(rows, places), *seen, terms)
 
     def item_rows(self, codes: NDArray[np.int32]) -> tuple[Any, ...]:
         """The columns of touched items, from counts to time terms; None for what is not."""
         items, places = self.items, self.items.places(codes)
         Y = items.implicit_factors[places] if items.implicit_factors.shape[1] else None
-        return (*items.columns(self.ratings.by_item, places), Y, None)
+        terms = temporal_rows.of_items(items.learnt.temporal, items.turns(places))
+        return (*items.columns(self.ratings.by_item, places), Y, terms)
 
     def finish(self) -> tuple[int, float, None, str]:
         """Number of ratings, mu, no time terms, and what `info` says, as JSON."""
@@ -164,12 +181,16 @@ class Update(Run):
         }
 
     def _solve(self, name: SideName) -> None:
-        sides = (self.users, self.ratings.by_user), (self.items, self.ratings.by_item)
+        sides = (self.users, self.ratings.by_user), (self.items, self._by_item)
         (this, rows), (other, columns) = sides if name == "users" else sides[::-1]
+        other_name: SideName = "items" if name == "users" else "users"
         mu, sigma = self._model["mu"], self.info["rating_std"] or 1.0
         matrices = other.factors, other.implicit_factors
-        fixed = Fixed(name, mu, sigma, columns.counts, other.bias, *matrices)
-        solve = self._algorithm.fold_in(fixed, self._options, self.workers)
+        temporal = None
+        if self._timed:
+            temporal = temporal_of(other_name, other.terms, self.info, self._model["temporal"])
+        fixed = Fixed(name, mu, sigma, columns.counts, other.bias, *matrices, temporal)
+        solve = algorithms.fold_in(self._algorithm, fixed, self._options, self.workers)
         this.put(solve(rows.chosen(this.touched)))
 
     def _side(self, name: SideName, rated: NDArray[np.int32]) -> Side:
@@ -191,11 +212,13 @@ class Update(Run):
         implicit = [batch.implicit_factors for batch in batches]
         Y = matrix(implicit, max((part.shape[1] for part in implicit), default=0))
         n, places = len(new), np.searchsorted(codes[order], touched).astype(np.int32)
+        terms = Terms.joined([*(batch.terms for batch in batches), Terms.none(n)])
         return Side(
             codes[order],
             np.append(bias, np.zeros(n, np.float32))[order],
             np.append(factors, np.zeros((n, factors.shape[1]), np.float32), axis=0)[order],
             np.append(Y, np.zeros((n, Y.shape[1]), np.float32), axis=0)[order],
+            terms.chosen(order),
             places,
             n,
         )
@@ -219,7 +242,20 @@ class Update(Run):
                 "pass the whole model."
             )
         values = concatenated([batch.seen.ratings[1] for batch in batches], np.float32)
-        return Triples(concatenated(numbers, np.int32), self.items.places(items), values)
+        times = None
+        if self.gathering.has_times:
+            kept = [batch.seen.times_or_earlier(self._timed) for batch in batches]
+            times = concatenated(kept, np.float64)
+        users = concatenated(numbers, np.int32)
+        return Triples(users, self.items.places(items), values, times=times)
+
+
+def timed_by_item(ratings: Ratings, workers: Workers) -> Rows:
+    """The ratings by item, with the times that those by user have."""
+    by_user, by_item = ratings.by_user, ratings.by_item
+    assert by_user.times is not None, "a model with time terms needs times"
+    places = by_user.numbered().transposed(len(by_item), workers).values.view(np.int32)
+    return Rows(by_item.indptr, by_item.indices, by_item.values, by_user.times[places])
 
 
 def _joined(a: Triples, b: Triples) -> Triples:

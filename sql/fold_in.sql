@@ -12,7 +12,8 @@
 -- user_id, item_id,        SQL expressions over the source's columns, as in mf_fit; ids are cast to the
 -- rating, ts               types that the model has
 -- complete                 mf_fold_in: false if the source has only new ratings of its users: those that
---                          the model has stored (seen, seen_ratings) count as made before them
+--                          the model has stored (seen, seen_ratings) count as made before them, or
+--                          when they were (seen_times, of models with time terms)
 -- unknown                  what a rating of an item (or user) that the model does not know is: 'error',
 --                          or 'ignore' to leave it out
 -- duplicates               what several rows of one user and item mean, stored ones included; as the
@@ -30,8 +31,10 @@
 -- info says stay those of the training.
 --
 -- How rows are solved: als, bias, popularity, implicit_als: their optimum, as in training (a row that
--- implicit_als trained with solver 'cg' was on its way there). svd, svdpp: the optimum of the same
--- objective, which the steps of training come near; the y_j of svdpp stay. bpr: by the steps of training
+-- implicit_als trained with solver 'cg' was on its way there). svd, svdpp, timesvdpp: the optimum of the
+-- same objective, which the steps of training come near; the y_j of svdpp stay. With time terms, those of
+-- the row are solved too, and ts must be given: t_u is the mean time of all ratings of a user, and times
+-- outside the span of the training count as its ends; seen_times keeps them. bpr: by the steps of training
 -- that are the user's own; it has no mf_fold_in_items, since an item is learnt from those who did not
 -- choose it too.
 
@@ -68,7 +71,12 @@ from (
             null::varchar as kind, null as user_id, null as item_id, null::integer as code,
             null::bigint as ratings, null::float as bias, null::float[] as factors,
             null::integer[] as seen, null::float[] as seen_ratings,
-            null::float[] as implicit_factors, null::json as info
+            null::double[] as seen_times, null::float[] as implicit_factors,
+            null::struct(
+                t0 double, t1 double, beta float, drift float, days integer[], day_bias float[],
+                bin_bias float[], factor_drift float[]
+            ) as temporal,
+            null::json as info
         where false
     ),
     -- the columns of the model, of their own types
@@ -77,12 +85,14 @@ from (
         union all by name
         select
             null as kind, null as user_id, null as item_id, null as code, null as ratings,
-            null as bias, null as factors, null as seen, null as seen_ratings
+            null as bias, null as factors, null as seen, null as seen_ratings,
+            null as seen_times, null as temporal
         where false
     ),
     mf__head as not materialized (
         select
-            count(*) as rows, any_value(m.bias::double) as mu, any_value(m.info::varchar) as info
+            count(*) as rows, any_value(m.bias::double) as mu,
+            any_value(m.info::varchar) as info, any_value(m.temporal) as temporal
         from mf__model m
         where m.kind = 'model'
     ),
@@ -125,7 +135,8 @@ from (
             list(coalesce(m.ratings, 0)::bigint) as ratings,
             list(coalesce(m.bias, 0)::float) as bias,
             list(m.factors::float[]) as factors,
-            list(m.implicit_factors::float[]) as implicit_factors
+            list(m.implicit_factors::float[]) as implicit_factors,
+            list(m.temporal) as temporal
         from mf__model m
         where m.kind = 'item' and (
             complete is not true
@@ -147,7 +158,7 @@ from (
                     'connection', current_connection_id(),
                     'query', current_query_id()
                 )::varchar,
-                f.codes, f.ratings, f.bias, f.factors, f.implicit_factors
+                f.codes, f.ratings, f.bias, f.factors, f.implicit_factors, f.temporal
             ) as made
         from mf__counts c, mf__head h, mf__fixed f
     ),
@@ -171,7 +182,8 @@ from (
                         || '(keep_seen := false). Pass all of their ratings and leave complete out.')
                 else m.seen::integer[]
             end as stored,
-            case when not complete then m.seen_ratings::float[] end as stored_ratings
+            case when not complete then m.seen_ratings::float[] end as stored_ratings,
+            case when not complete then m.seen_times::double[] end as stored_times
         from (
             select
                 s.u,
@@ -186,7 +198,9 @@ from (
     mf__solved as materialized (
         select
             u.u, u.code,
-            mf__solve(r.model, u.codes, u.ratings, u.times, u.stored, u.stored_ratings) as row
+            mf__solve(
+                r.model, u.codes, u.ratings, u.times, u.stored, u.stored_ratings, u.stored_times
+            ) as row
         from mf__ready r, mf__users u
     )
     select
@@ -198,7 +212,9 @@ from (
             mf__cast_like(s.row.bias, m.bias) as bias,
             mf__cast_like(s.row.factors, m.factors) as factors,
             mf__cast_like(s.row.seen, m.seen) as seen,
-            mf__cast_like(s.row.seen_ratings, m.seen_ratings) as seen_ratings
+            mf__cast_like(s.row.seen_ratings, m.seen_ratings) as seen_ratings,
+            mf__cast_like(s.row.seen_times, m.seen_times) as seen_times,
+            mf__cast_like(s.row.temporal, m.temporal) as temporal
         )
     from mf__solved s left join (from mf__shape limit 0) m on true
     where case when s.row.error is null then true else error(s.row.error) end
@@ -238,7 +254,12 @@ from (
             null::varchar as kind, null as user_id, null as item_id, null::integer as code,
             null::bigint as ratings, null::float as bias, null::float[] as factors,
             null::integer[] as seen, null::float[] as seen_ratings,
-            null::float[] as implicit_factors, null::json as info
+            null::double[] as seen_times, null::float[] as implicit_factors,
+            null::struct(
+                t0 double, t1 double, beta float, drift float, days integer[], day_bias float[],
+                bin_bias float[], factor_drift float[]
+            ) as temporal,
+            null::json as info
         where false
     ),
     -- the columns of the model, of their own types
@@ -247,12 +268,14 @@ from (
         union all by name
         select
             null as kind, null as user_id, null as item_id, null as code, null as ratings,
-            null as bias, null as factors, null as seen, null as seen_ratings
+            null as bias, null as factors, null as seen, null as seen_ratings,
+            null as seen_times, null as temporal
         where false
     ),
     mf__head as not materialized (
         select
-            count(*) as rows, any_value(m.bias::double) as mu, any_value(m.info::varchar) as info
+            count(*) as rows, any_value(m.bias::double) as mu,
+            any_value(m.info::varchar) as info, any_value(m.temporal) as temporal
         from mf__model m
         where m.kind = 'model'
     ),
@@ -295,7 +318,8 @@ from (
             list(coalesce(m.ratings, 0)::bigint) as ratings,
             list(coalesce(m.bias, 0)::float) as bias,
             list(m.factors::float[]) as factors,
-            list(m.implicit_factors::float[]) as implicit_factors
+            list(m.implicit_factors::float[]) as implicit_factors,
+            list(m.temporal) as temporal
         from mf__model m
         where m.kind = 'user' and (
             (select h.info ->> 'feedback' = 'implicit' from mf__head h)
@@ -316,7 +340,7 @@ from (
                     'connection', current_connection_id(),
                     'query', current_query_id()
                 )::varchar,
-                f.codes, f.ratings, f.bias, f.factors, f.implicit_factors
+                f.codes, f.ratings, f.bias, f.factors, f.implicit_factors, f.temporal
             ) as made
         from mf__counts c, mf__head h, mf__fixed f
     ),
@@ -347,7 +371,7 @@ from (
     mf__solved as materialized (
         select
             i.i, i.code,
-            mf__solve(r.model, i.codes, i.ratings, i.times, null, null) as row
+            mf__solve(r.model, i.codes, i.ratings, i.times, null, null, null) as row
         from mf__ready r, mf__items i
     )
     select
@@ -357,7 +381,8 @@ from (
             mf__cast_like(s.code, m.code) as code,
             mf__cast_like(s.row.ratings, m.ratings) as ratings,
             mf__cast_like(s.row.bias, m.bias) as bias,
-            mf__cast_like(s.row.factors, m.factors) as factors
+            mf__cast_like(s.row.factors, m.factors) as factors,
+            mf__cast_like(s.row.temporal, m.temporal) as temporal
         )
     from mf__solved s left join (from mf__shape limit 0) m on true
     where case when s.row.error is null then true else error(s.row.error) end

@@ -212,6 +212,7 @@ select
     null::float[] as factors,
     null::integer[] as seen,
     null::float[] as seen_ratings,
+    null::double[] as seen_times,
     null::float[] as implicit_factors,
     f.model.temporal as temporal,
     null::integer as epoch,
@@ -220,7 +221,7 @@ select
 from mf__finished f
 union all
 select
-    'epoch', null, null, null, null, null, null, null, null, null, null, s.log.number,
+    'epoch', null, null, null, null, null, null, null, null, null, null, null, s.log.number,
     {
         'train_loss': s.log.train_loss,
         'validation_loss': s.log.validation_loss,
@@ -232,13 +233,13 @@ where has_rows and s.log.number is not null and f.model.info is not null
 union all
 select
     'user', u.id, null, u.code, u.user.ratings, u.user.bias, u.user.factors, u.user.seen,
-    u.user.seen_ratings, null, u.user.temporal, null, null, null
+    u.user.seen_ratings, u.user.seen_times, null, u.user.temporal, null, null, null
 from mf__user_rows u cross join mf__finished f
 where f.model.info is not null
 union all
 select
     'item', null, i.id, i.code, i.item.ratings, i.item.bias, i.item.factors, null,
-    null, i.item.implicit_factors, i.item.temporal, null, null, null
+    null, null, i.item.implicit_factors, i.item.temporal, null, null, null
 from mf__item_rows i cross join mf__finished f
 where f.model.info is not null;
 

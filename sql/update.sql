@@ -20,8 +20,9 @@
 --
 -- Known users and items keep their codes, new ones get the codes after the largest. Rows of kind 'epoch'
 -- stay those of the training. The row of kind 'model' counts the new ratings; its info gets an entry in
--- `updates`. Rows are solved as mf_fold_in and mf_fold_in_items solve them; refused are bpr, which cannot
--- solve an item alone, models with time terms, and models whose ratings were not kept.
+-- `updates`. Rows are solved as mf_fold_in and mf_fold_in_items solve them, with their time terms; the
+-- span of time stays that of the training, whose end later times count as. Refused are models whose
+-- ratings were not kept.
 create or replace macro mf_update(
     model, source, user_id, item_id, rating := null, ts := null,
     epochs := null, duplicates := null, threads := null
@@ -49,7 +50,7 @@ from (
             null::varchar as kind, null as user_id, null as item_id, null::integer as code,
             null::bigint as ratings, null::float as bias, null::float[] as factors,
             null::integer[] as seen, null::float[] as seen_ratings,
-            null::float[] as implicit_factors,
+            null::double[] as seen_times, null::float[] as implicit_factors,
             null::struct(
                 t0 double, t1 double, beta float, drift float, days integer[], day_bias float[],
                 bin_bias float[], factor_drift float[]
@@ -64,12 +65,13 @@ from (
         select
             null as kind, null as user_id, null as item_id, null as code, null as ratings,
             null as bias, null as factors, null as seen, null as seen_ratings,
-            null as implicit_factors, null as info
+            null as seen_times, null as implicit_factors, null as temporal, null as info
         where false
     ),
     mf__head as not materialized (
         select
-            count(*) as rows, any_value(m.bias::double) as mu, any_value(m.info::varchar) as info
+            count(*) as rows, any_value(m.bias::double) as mu,
+            any_value(m.info::varchar) as info, any_value(m.temporal) as temporal
         from mf__model m
         where m.kind = 'model'
     ),
@@ -182,7 +184,8 @@ from (
             list(m.implicit_factors::float[]) as implicit_factors,
             list(m.temporal) as temporal,
             list(m.seen::integer[]) as seen,
-            list(m.seen_ratings::float[]) as seen_ratings
+            list(m.seen_ratings::float[]) as seen_ratings,
+            list(m.seen_times::double[]) as seen_times
         from mf__model m
         where m.kind in ('user', 'item')
         group by m.kind, m.code::integer >> 12
@@ -192,7 +195,7 @@ from (
             sum(
                 mf__stored(
                     g.run, b.kind, b.codes, b.ratings, b.bias, b.factors, b.implicit_factors,
-                    b.temporal, b.seen, b.seen_ratings, null
+                    b.temporal, b.seen, b.seen_ratings, b.seen_times
                 )
             )::bigint as n_rows
         from mf__run g cross join mf__stored_batches b
@@ -247,7 +250,9 @@ from (
             mf__cast_like(u.user.bias, m.bias) as bias,
             mf__cast_like(u.user.factors, m.factors) as factors,
             mf__cast_like(u.user.seen, m.seen) as seen,
-            mf__cast_like(u.user.seen_ratings, m.seen_ratings) as seen_ratings
+            mf__cast_like(u.user.seen_ratings, m.seen_ratings) as seen_ratings,
+            mf__cast_like(u.user.seen_times, m.seen_times) as seen_times,
+            mf__cast_like(u.user.temporal, m.temporal) as temporal
         )
     from mf__finished f
         cross join mf__user_rows u
@@ -262,7 +267,8 @@ from (
             mf__cast_like(i.item.ratings, m.ratings) as ratings,
             mf__cast_like(i.item.bias, m.bias) as bias,
             mf__cast_like(i.item.factors, m.factors) as factors,
-            mf__cast_like(i.item.implicit_factors, m.implicit_factors) as implicit_factors
+            mf__cast_like(i.item.implicit_factors, m.implicit_factors) as implicit_factors,
+            mf__cast_like(i.item.temporal, m.temporal) as temporal
         )
     from mf__finished f
         cross join mf__item_rows i

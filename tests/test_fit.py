@@ -22,7 +22,7 @@ def test_a_model_has_its_rows_and_columns(small, algorithm):
     columns = dict(described)
     assert list(columns) == [
         "kind", "user_id", "item_id", "code", "ratings", "bias", "factors", "seen",
-        "seen_ratings", "implicit_factors", "temporal", "epoch", "metrics", "info",
+        "seen_ratings", "seen_times", "implicit_factors", "temporal", "epoch", "metrics", "info",
     ]  # fmt: skip
     assert columns["factors"] == "FLOAT[]"
     assert columns["seen"] == "INTEGER[]"

@@ -178,7 +178,6 @@ def test_a_repeated_pair_means_what_the_model_says_or_the_call(films):
         ("mf_update(part, later, user_id, item_id, rating)", "stored ratings are of items that are no longer in the model; pass the whole model."),
         ("mf_update(twice, later, user_id, item_id, rating)", "mf_update: the model has several rows for some of its users; keep one of each"),
         ("mf_update(bare, later, user_id, item_id, rating)", "mf_update: the model has not stored the ratings of its users"),
-        ("mf_update(timed, later, user_id, item_id, rating, ts)", "mf_update: rows of a model with time terms cannot be solved alone; train again."),
         ("mf_update(ranker, later, user_id, item_id, rating)", "mf_update: algorithm 'bpr' cannot solve an item alone"),
     ],
 )  # fmt: skip
@@ -190,10 +189,9 @@ def test_bad_input_is_named_and_writes_nothing(films, call, message):
     films.execute("create view titles as select 'Heat' as title")
     films.execute("create view part as from films where item_id is null or item_id <> 3")
     films.execute("create view twice as from films union all from films where user_id = 1")
-    for name, how in (("bare", "keep_seen := false"), ("timed", "ts := ts, temporal := 'all'")):
-        films.execute(
-            f"create table {name} as from mf_fit(ratings, user_id, item_id, rating, n_factors := 2, {how})"
-        )
+    films.execute(
+        "create table bare as from mf_fit(ratings, user_id, item_id, rating, n_factors := 2, keep_seen := false)"
+    )
     assert message in error(films, call)
     with pytest.raises(duckdb.Error):
         films.execute(f"create table written as from {call}")

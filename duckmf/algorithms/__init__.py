@@ -94,6 +94,21 @@ def find(name: str) -> type[Solving]:
     return algorithm
 
 
+def fold_in(
+    algorithm: type[Solving], fixed: Fixed, options: Any, workers: Workers
+) -> Callable[[Rows], Solved]:
+    """What solves rows of ratings alone; with the time terms that the options ask for.
+
+    Raises:
+        OptionError: the algorithm cannot solve rows of this side alone.
+    """
+    if getattr(options, "temporal", ()):
+        from duckmf.algorithms import temporal_fold_in
+
+        return temporal_fold_in.fold_in(algorithm, fixed, options, workers)
+    return algorithm.fold_in(fixed, options, workers)
+
+
 def make(
     algorithm: type[Algorithm], ratings: Ratings, options: BaseOptions, workers: Workers
 ) -> Algorithm:

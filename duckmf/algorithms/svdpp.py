@@ -99,7 +99,7 @@ class Svdpp(Explicit):
         put(self._Y, known.Y, i, root)
         put(self._bu, known.user_bias, u, self._sigma)
         put(self._bi, known.item_bias + np.float32(known.mu - self._mu), i, self._sigma)
-        put(self._P, known.P - self._implicit_sums(known.Y), u, root)
+        put(self._P, known.P - implicit_sums(self._rows, known.Y, self._workers), u, root)
 
     def epoch(self, number: int) -> float:
         """Visit every rating once; the loss takes each error just before its step."""
@@ -152,15 +152,6 @@ class Svdpp(Explicit):
 
         return solve_users
 
-    def _implicit_sums(self, Y: NDArray[np.float32]) -> NDArray[np.float32]:
-        """z_u of each user."""
-        rows, Z = self._rows, np.zeros((len(self._rows), Y.shape[1]), np.float32)
-        self._workers.map(
-            lambda begin, end: add_implicit(rows.indptr, rows.indices, Z, Y, begin, end),
-            row_pieces(rows.indptr),
-        )
-        return Z
-
     def _shuffle(self, number: int) -> NDArray[np.int32]:
         """Put the ratings of each user into a new order; returns that of the users."""
         rng = np.random.default_rng((self.options.seed, number))
@@ -190,6 +181,16 @@ class Svdpp(Explicit):
             pace(self._rows.counts, lr, (reg_u, reg_b, reg_y, *reg_a), nu),
             pace(self._item_counts, lr, (reg_i, reg_b), nu),
         )
+
+
+def implicit_sums(rows: Rows, Y: NDArray[np.float32], workers: Workers) -> NDArray[np.float32]:
+    """z_u of each user."""
+    Z = np.zeros((len(rows), Y.shape[1]), np.float32)
+    workers.map(
+        lambda begin, end: add_implicit(rows.indptr, rows.indices, Z, Y, begin, end),
+        row_pieces(rows.indptr),
+    )
+    return Z
 
 
 def turns_of(rows: Rows) -> NDArray[np.int32]:

@@ -31,7 +31,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duckmf.algorithms.explicit import Explicit
-from duckmf.algorithms.temporal_parts import Dial, ItemBins, Part, UserDay, UserDrift, pieces_of
+from duckmf.algorithms.temporal_parts import (
+    Dial,
+    ItemBins,
+    Part,
+    UserDay,
+    UserDrift,
+    pieces_of,
+    times_of,
+)
 from duckmf.errors import OptionError
 from duckmf.kernels import temporal as kernels
 from duckmf.model import Factors, Known
@@ -113,9 +121,10 @@ class WithTimeTerms(Explicit):
         self._errors = np.empty_like(by_user.values)  # what all terms leave of them
         self._dial = Dial.of(by_user, options.drift_exponent)
         self._places = places_by_item(by_user, len(by_item), workers)
-        ridge = options.temporal_regularization
+        ridge, n_bins = options.temporal_regularization, options.time_bins
+        bins = self._dial.span.bins(times_of(by_user), n_bins)
         makers: dict[str, Callable[[], Part]] = {
-            "item_bins": lambda: ItemBins(self._left, self._dial, options.time_bins, ridge),
+            "item_bins": lambda: ItemBins(by_user.indices, bins, (len(by_item), n_bins), ridge),
             "user_drift": lambda: UserDrift(by_user, self._dial, ridge),
             "user_day": lambda: UserDay(by_user, ridge),
         }
@@ -151,7 +160,8 @@ class WithTimeTerms(Explicit):
         learnt = {key: array for part in self._parts for key, array in part.terms().items()}
         if factors.temporal is not None:
             learnt["factor_drift"] = factors.temporal.factor_drift
-        return replace(factors, temporal=Temporal(self._dial.span, self._dial.centers, **learnt))
+        dial = self._dial
+        return replace(factors, temporal=Temporal(dial.span, dial.centers, dial.usual, **learnt))
 
     def _squares(self, begin: int, end: int) -> float:
         errors = self._errors[begin:end]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, Protocol, Self
 
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duckmf.kernels import temporal as kernels
-from duckmf.ratings import Ratings, Rows
+from duckmf.ratings import Rows
 from duckmf.temporal import Span, UserDays, day_numbers
 from duckmf.threads import Workers, row_pieces
 
@@ -28,21 +27,22 @@ class Dial:
     span: Span
     centers: NDArray[np.float64]  # (n_users,) t_u
     dev: NDArray[np.float32]  # (n,)
-
-    @cached_property
-    def usual(self) -> float:
-        """D, the root of the mean of dev^2; 1 where all users rated at one time."""
-        return math.sqrt(np.mean(np.square(self.dev), dtype=np.float64)) or 1.0
+    usual: float  # D, the root of the mean of dev^2; 1 where all users rated at one time
 
     @classmethod
     def of(cls, by_user: Rows, beta: float) -> Self:
         """The span of all times, and each user's own."""
-        times, users = times_of(by_user), by_user.row_numbers()
-        span = Span.of(times, beta)
+        dial = cls.within(Span.of(times_of(by_user), beta), 1.0, by_user)
+        return replace(dial, usual=math.sqrt(np.mean(np.square(dial.dev), dtype=np.float64)) or 1.0)
+
+    @classmethod
+    def within(cls, span: Span, usual: float, by_user: Rows) -> Self:
+        """The times of users in the span of a training; those outside it count as its ends."""
+        times, users = span.clamped(times_of(by_user)), by_user.row_numbers()
         sums = np.bincount(users, times - span.t0, minlength=len(by_user))
         counts = np.where(by_user.counts > 0, by_user.counts, len(times))
         centers = span.t0 + np.where(by_user.counts > 0, sums, sums.sum()) / counts
-        return cls(span, centers, span.deviations(times, centers[users]))
+        return cls(span, centers, span.deviations(times, centers[users]), usual)
 
 
 class Part(Protocol):
@@ -87,11 +87,17 @@ class Grouped:
 class ItemBins(Grouped):
     """b_i,bin."""
 
-    def __init__(self, ratings: Ratings, dial: Dial, n_bins: int, ridge: float) -> None:
-        by_user = ratings.by_user
-        first = np.arange(0, n_bins * len(ratings.by_item) + 1, n_bins)
-        groups = first[by_user.indices] + dial.span.bins(times_of(by_user), n_bins)
-        super().__init__(first, groups, ridge)
+    def __init__(
+        self,
+        items: NDArray[np.int32],
+        bins: NDArray[np.int32],
+        shape: tuple[int, int],
+        ridge: float,
+    ) -> None:
+        """items, bins: those of each rating; shape: how many there are of both."""
+        n_items, n_bins = shape
+        first = np.arange(0, n_bins * n_items + 1, n_bins)
+        super().__init__(first, first[items] + bins, ridge)
 
     def terms(self) -> dict[str, Any]:
         """What they are in the model."""

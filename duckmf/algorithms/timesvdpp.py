@@ -69,4 +69,5 @@ class Timesvdpp(Svdpp):
             return factors
         unit = np.float32(sqrt(self._sigma) / dial.usual)
         A = unit * self._A[:, : self.options.n_factors]
-        return replace(factors, temporal=Temporal(dial.span, dial.centers, factor_drift=A))
+        terms = Temporal(dial.span, dial.centers, dial.usual, factor_drift=A)
+        return replace(factors, temporal=terms)
