@@ -102,6 +102,27 @@ BEGIN: dict[str, Callable[[dict[str, Any]], Run]] = {
 }
 
 
+def batch(
+    codes: Column,
+    ratings: Column,
+    bias: Column,
+    factors: Column,
+    implicit_factors: Column,
+    temporal: Column,
+    *seen: Column,
+) -> Batch:
+    """Rows of a model, from one row of a list of each of their columns."""
+    return Batch(
+        np.array(elements(codes)),
+        np.array(elements(ratings)),
+        np.array(elements(bias)),
+        vectors(flat(factors)),
+        vectors(flat(implicit_factors)),
+        terms_of(flat(temporal)),
+        Seen(*(lists_of(flat(column)) for column in seen)),
+    )
+
+
 class Calls:
     """The calls of the macros, over the runs and rankings of one database instance."""
 
@@ -131,11 +152,7 @@ class Calls:
         with self.runs.use(scalar(run)) as begun:
             for n, kind in enumerate(kinds.to_pylist()):
                 one = [column.slice(n, 1) for column in columns]
-                codes, ratings, bias = (np.array(elements(column)) for column in one[:3])
-                factors, implicit = (vectors(flat(column)) for column in one[3:5])
-                lists = (lists_of(flat(column)) for column in one[6:])
-                rows = codes, ratings, bias, factors, implicit
-                begun.store(f"{kind}s", Batch(*rows, terms_of(flat(one[5])), Seen(*lists)))
+                begun.store(f"{kind}s", batch(*one))
         return lengths(columns[0])
 
     def start(
@@ -230,12 +247,10 @@ class Calls:
         return pa.array(heads(self.connections, names.to_pylist()), HEAD)
 
     def fixed(self, request: Column, *columns: Column) -> pa.Array:
-        """Lay one side of a model out, from one row of lists of what `FoldIn` takes."""
+        """Lay one side of a model out, from one row of lists of it and of its rivals."""
         asked = json.loads(scalar(request))
-        numbers = map(elements, columns[:3])
-        factors = (vectors(flat(lists)) for lists in columns[3:5])
         try:
-            fold_in = FoldIn(asked, terms_of(flat(columns[5])), *numbers, *factors)
+            fold_in = FoldIn(asked, batch(*columns[:9]), batch(*columns[9:]))
         except DuckMFError as error:
             return row(FIXED, error=str(named(error, asked["function"])))
         number = self.fold_ins.add(fold_in, (asked["connection"], asked["query"]))

@@ -19,10 +19,10 @@ from duckmf.checks import (
     check_source,
 )
 from duckmf.errors import DataError, OptionError
-from duckmf.model import Fixed, SideName
+from duckmf.model import Fixed, Rivals, SideName
 from duckmf.options import Options
 from duckmf.ratings import Rows, Triples, canonical
-from duckmf.stored import Lists, Seen, row_numbers
+from duckmf.stored import Batch, Lists, Seen, row_numbers
 from duckmf.temporal import Span, Temporal, Terms
 from duckmf.threads import Workers
 
@@ -32,11 +32,11 @@ FEW = 4096  # so many ratings go to one thread: others would take longer to star
 class FoldIn:
     """The fixed side of one model, laid out for the rows of one statement."""
 
-    def __init__(self, request: dict[str, Any], terms: Terms, *fixed: NDArray[Any]) -> None:
+    def __init__(self, request: dict[str, Any], fixed: Batch, rivals: Batch) -> None:
         """Check a request as the macros make it, and lay out the fixed side.
 
-        fixed: codes, ratings, biases, factors and implicit factors of its rows, in any order;
-        terms: their time terms.
+        fixed: its rows, in any order; rivals: those of all items, where items of an algorithm are
+        solved that compares them.
 
         Raises:
             DuckMFError: the relation is no model, or an option or the source is not right.
@@ -52,18 +52,22 @@ class FoldIn:
         if counts["unknown_rows"] and not self._ignores:
             raise DataError(_unknown_ids(request["solved"], counts))
         check_changed_ids(counts)
-        order = np.argsort(fixed[0])
-        self._codes, ratings, bias, factors, implicit = (array[order] for array in fixed)
-        if n_factors := getattr(self._options, "n_factors", 0):
-            factors = factors.reshape(len(order), -1 if len(order) else n_factors)
+        order = np.argsort(fixed.codes)
+        self._codes = fixed.codes[order]
+        numbers = fixed.ratings[order], fixed.bias[order]
+        n_factors = getattr(self._options, "n_factors", 0)
+        factors = fixed.factors[order] if len(order) else np.zeros((0, n_factors), np.float32)
         moments = request["model"]["mu"], info["rating_std"] or 1.0
         side: SideName = "items" if request["solved"] == "users" else "users"
         self._timed = bool(getattr(self._options, "temporal", ()))
         temporal = None
         if self._timed:
-            temporal = temporal_of(side, terms.chosen(order), info, request["model"]["temporal"])
+            terms = fixed.terms.chosen(order)
+            temporal = temporal_of(side, terms, info, request["model"]["temporal"])
         self._workers = Workers(1 if counts["n_rows"] <= FEW else request["threads"])
-        fixed_side = Fixed(self._solved, *moments, ratings, bias, factors, implicit, temporal)
+        matrices = factors, fixed.implicit_factors[order]
+        against = _rivals(fixed, order, rivals) if len(rivals.codes) else None
+        fixed_side = Fixed(self._solved, *moments, *numbers, *matrices, temporal, against)
         self._solve = algorithms.fold_in(algorithm, fixed_side, self._options, self._workers)
 
     def rows(self, codes: Lists, ratings: Lists, times: Lists, stored: Seen) -> tuple[Any, ...]:
@@ -112,6 +116,51 @@ class FoldIn:
     def _seen(self, rows: Rows) -> tuple[pa.Array | None, ...]:
         numbers = np.arange(len(rows), dtype=np.int32)
         return cells_of(rows if self._timed else rows.untimed(), numbers, self._codes)
+
+
+def _rivals(users: Batch, order: NDArray[np.int64], items: Batch) -> Rivals:
+    """All items, by code, and the ratings that users in some order have kept of them.
+
+    Raises:
+        DataError: ratings were not kept, or are of items that are gone.
+    """
+    check_kept(users)
+    by_code = np.argsort(items.codes)
+    codes = items.codes[by_code]
+    indptr, seen = users.seen.codes
+    check_present(seen, codes)
+    places = np.searchsorted(codes, seen).astype(np.int32)
+    by_user = Rows(indptr.astype(np.int64), places, users.seen.ratings[1]).chosen(
+        order.astype(np.int32)
+    )
+    numbers = items.ratings[by_code], items.bias[by_code]
+    return Rivals(by_user, *numbers, items.factors[by_code])
+
+
+def check_kept(users: Batch) -> None:
+    """Refuse users who have not kept the ratings that they had in training.
+
+    Raises:
+        DataError: there are some.
+    """
+    if np.any((users.ratings > 0) & (np.diff(users.seen.codes[0]) == 0)):
+        raise DataError(
+            "mf_fit: the model has not stored the ratings of its users "
+            "(keep_seen := false). Train again on all ratings."
+        )
+
+
+def check_present(seen: NDArray[np.int32], items: NDArray[np.int32]) -> None:
+    """Refuse stored ratings of items that are not there; all are codes.
+
+    Raises:
+        DataError: there are some.
+    """
+    if lost := len(seen) - np.count_nonzero(np.isin(seen, items)):
+        raise DataError(
+            f"mf_fit: {lost:,} stored ratings are of items that are no longer in the model; "
+            "pass the whole model."
+        )
 
 
 def solvable(request: dict[str, Any]) -> tuple[dict[str, Any], type[Solving], Any]:

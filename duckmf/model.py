@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from duckmf.ratings import Rows
 from duckmf.temporal import Temporal, copied, joined
 
 SideName: TypeAlias = Literal["users", "items"]
@@ -81,6 +82,16 @@ class Known:
 
 
 @dataclass(frozen=True)
+class Rivals:
+    """The items that an item competes with where it is learnt by comparisons, as they stand."""
+
+    by_user: Rows  # the ratings of the users in `Fixed`; indices are places in the other arrays
+    ratings: NDArray[np.int64]  # (n_items,) of each item in training
+    bias: NDArray[np.float32]  # (n_items,)
+    factors: NDArray[np.float32]  # (n_items, n_factors)
+
+
+@dataclass(frozen=True)
 class Fixed:
     """What a trained model holds still while rows of one side are solved: the other side.
 
@@ -95,6 +106,7 @@ class Fixed:
     factors: NDArray[np.float32]  # (n, n_factors)
     implicit_factors: NDArray[np.float32]  # (n, n_factors), or (n, 0) in a model without them
     temporal: Temporal | None = None  # the time terms of these rows, and the span of training
+    rivals: Rivals | None = None  # where items are solved; of algorithms that compare them
 
 
 @dataclass(frozen=True)

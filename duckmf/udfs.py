@@ -30,6 +30,11 @@ ITEM = f"STRUCT({SIDE}, implicit_factors FLOAT[], temporal {TEMPORAL})"
 SEEN = "seen INTEGER[], seen_ratings FLOAT[], seen_times DOUBLE[]"
 USER = f"STRUCT({SIDE}, {SEEN}, temporal {TEMPORAL})"
 MODEL = f"STRUCT(ratings BIGINT, bias FLOAT, temporal {TEMPORAL}, info VARCHAR)"
+# rows of a model in lists: codes, ratings, bias, factors, implicit factors, time terms, and seen
+BATCH = [
+    *("INTEGER[]", "BIGINT[]", "FLOAT[]", "FLOAT[][]", "FLOAT[][]", f"{TEMPORAL}[]"),
+    *("INTEGER[][]", "FLOAT[][]", "DOUBLE[][]"),
+]
 HEAD = (
     "STRUCT(models BIGINT, info VARCHAR, users BIGINT, items BIGINT, ratings BIGINT, bytes BIGINT, "
     "problem VARCHAR)"
@@ -50,8 +55,7 @@ SIGNATURES: dict[str, tuple[list[str], str]] = {
     ),
     "mf__stored": (
         [
-            *("BIGINT", "VARCHAR", "INTEGER[]", "BIGINT[]", "FLOAT[]", "FLOAT[][]", "FLOAT[][]"),
-            *(f"{TEMPORAL}[]", "INTEGER[][]", "FLOAT[][]", "DOUBLE[][]"),
+            *("BIGINT", "VARCHAR", *BATCH),
         ],
         "BIGINT",
     ),
@@ -63,8 +67,7 @@ SIGNATURES: dict[str, tuple[list[str], str]] = {
     "mf__items": (["VARCHAR", "INTEGER[]", "INTEGER[]", "FLOAT[]", "FLOAT[][]"], "BIGINT"),
     "mf__fixed": (
         [
-            *("VARCHAR", "INTEGER[]", "BIGINT[]", "FLOAT[]", "FLOAT[][]", "FLOAT[][]"),
-            f"{TEMPORAL}[]",
+            *("VARCHAR", *BATCH, *BATCH),
         ],
         "STRUCT(model BIGINT, error VARCHAR)",
     ),

@@ -19,8 +19,8 @@ from duckmf import algorithms, temporal_rows
 from duckmf.arrow import cells_of
 from duckmf.checks import check_changed_ids, check_count
 from duckmf.errors import DataError
-from duckmf.foldin import check_solvable, solvable, temporal_of
-from duckmf.model import Fixed, SideName, Solved
+from duckmf.foldin import check_kept, check_present, check_solvable, solvable, temporal_of
+from duckmf.model import Fixed, Rivals, SideName, Solved
 from duckmf.ratings import Ratings, Rows, Triples, canonical
 from duckmf.run import Run
 from duckmf.stored import Batch, concatenated, matrix, row_numbers
@@ -189,7 +189,10 @@ class Update(Run):
         temporal = None
         if self._timed:
             temporal = temporal_of(other_name, other.terms, self.info, self._model["temporal"])
-        fixed = Fixed(name, mu, sigma, columns.counts, other.bias, *matrices, temporal)
+        rivals = None
+        if name == "items":
+            rivals = Rivals(self.ratings.by_user, rows.counts, this.bias, this.factors)
+        fixed = Fixed(name, mu, sigma, columns.counts, other.bias, *matrices, temporal, rivals)
         solve = algorithms.fold_in(self._algorithm, fixed, self._options, self.workers)
         this.put(solve(rows.chosen(this.touched)))
 
@@ -227,20 +230,12 @@ class Update(Run):
         """The ratings that the model has kept, by place."""
         batches = self._stored["users"]
         for batch in batches:
-            if np.any((batch.ratings > 0) & (np.diff(batch.seen.codes[0]) == 0)):
-                raise DataError(
-                    "mf_fit: the model has not stored the ratings of its users "
-                    "(keep_seen := false). Train again on all ratings."
-                )
+            check_kept(batch)
         numbers = [
             self.users.places(batch.codes)[row_numbers(batch.seen.codes)] for batch in batches
         ]
         items = concatenated([batch.seen.codes[1] for batch in batches], np.int32)
-        if lost := len(items) - np.count_nonzero(np.isin(items, self.items.codes)):
-            raise DataError(
-                f"mf_fit: {lost:,} stored ratings are of items that are no longer in the model; "
-                "pass the whole model."
-            )
+        check_present(items, self.items.codes)
         values = concatenated([batch.seen.ratings[1] for batch in batches], np.float32)
         times = None
         if self.gathering.has_times:

@@ -35,8 +35,8 @@
 -- same objective, which the steps of training come near; the y_j of svdpp stay. With time terms, those of
 -- the row are solved too, and ts must be given: t_u is the mean time of all ratings of a user, and times
 -- outside the span of the training count as its ends; seen_times keeps them. bpr: by the steps of training
--- that are the user's own; it has no mf_fold_in_items, since an item is learnt from those who did not
--- choose it too.
+-- that are the row's own. An item of bpr is learnt from those who did not choose it too, in the ratings
+-- that the model has stored, and is compared with all of its items.
 
 -- A value in the type of an example. The structs around them let a column that is missing in the model,
 -- and so has no type, pass until it is said that the relation is no model.
@@ -158,7 +158,9 @@ from (
                     'connection', current_connection_id(),
                     'query', current_query_id()
                 )::varchar,
-                f.codes, f.ratings, f.bias, f.factors, f.implicit_factors, f.temporal
+                f.codes, f.ratings, f.bias, f.factors, f.implicit_factors, f.temporal,
+                null, null, null,
+                null, null, null, null, null, null, null, null, null
             ) as made
         from mf__counts c, mf__head h, mf__fixed f
     ),
@@ -275,7 +277,8 @@ from (
     mf__head as not materialized (
         select
             count(*) as rows, any_value(m.bias::double) as mu,
-            any_value(m.info::varchar) as info, any_value(m.temporal) as temporal
+            any_value(m.info::varchar) as info, any_value(m.temporal) as temporal,
+            any_value(m.info ->> 'algorithm') = 'bpr' as compares
         from mf__model m
         where m.kind = 'model'
     ),
@@ -319,12 +322,26 @@ from (
             list(coalesce(m.bias, 0)::float) as bias,
             list(m.factors::float[]) as factors,
             list(m.implicit_factors::float[]) as implicit_factors,
-            list(m.temporal) as temporal
+            list(m.temporal) as temporal,
+            list(case when (select h.compares from mf__head h) then m.seen::integer[] end) as seen,
+            list(
+                case when (select h.compares from mf__head h) then m.seen_ratings::float[] end
+            ) as seen_ratings
         from mf__model m
         where m.kind = 'user' and (
             (select h.info ->> 'feedback' = 'implicit' from mf__head h)
             or m.code::integer in (select s.code from mf__source s)
         )
+    ),
+    -- the items of a model that compares them, all of them
+    mf__rivals as materialized (
+        select
+            list(m.code::integer) as codes,
+            list(coalesce(m.ratings, 0)::bigint) as ratings,
+            list(coalesce(m.bias, 0)::float) as bias,
+            list(m.factors::float[]) as factors
+        from mf__model m
+        where m.kind = 'item' and (select h.compares from mf__head h)
     ),
     mf__laid_out as materialized (
         select
@@ -340,9 +357,11 @@ from (
                     'connection', current_connection_id(),
                     'query', current_query_id()
                 )::varchar,
-                f.codes, f.ratings, f.bias, f.factors, f.implicit_factors, f.temporal
+                f.codes, f.ratings, f.bias, f.factors, f.implicit_factors, f.temporal,
+                f.seen, f.seen_ratings, null,
+                v.codes, v.ratings, v.bias, v.factors, null, null, null, null, null
             ) as made
-        from mf__counts c, mf__head h, mf__fixed f
+        from mf__counts c, mf__head h, mf__fixed f, mf__rivals v
     ),
     mf__ready as materialized (
         select

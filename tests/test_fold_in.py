@@ -10,9 +10,9 @@ import pytest
 
 import duckmf
 from duckmf import plugin
-from duckmf.algorithms.bpr import Bpr, BprOptions
+from duckmf.algorithms.bpr import Bpr, BprOptions, chances, draws_of
 from duckmf.kernels.bpr import ALWAYS, STATES, draw_tables
-from duckmf.model import Fixed
+from duckmf.model import Fixed, Rivals
 from duckmf.ratings import Rows
 from duckmf.threads import Workers
 from tests.clients import SERVING, Shell
@@ -146,6 +146,95 @@ def naive_user(chosen, fixed, options, steps, limits, aliases, state):
 
 
 @pytest.mark.parametrize("sampling", ["uniform", "popularity"])
+def test_bpr_ranks_items_folded_in_as_those_trained(movielens, sampling):
+    movielens.execute("create table clicks as from mf_split(ratings, user_id, movie_id)")
+    movielens.execute("create view train as from clicks where split = 'train' and rating >= 4")
+    movielens.execute("create view test as from clicks where split = 'test' and rating >= 4")
+    movielens.execute(
+        "create table films as from mf_fit(train, user_id, movie_id, algorithm := 'bpr', "
+        f"epochs := 50, negative_sampling := '{sampling}')"
+    )
+    movielens.execute(
+        "create table folded as from films where kind <> 'item' "
+        "union all from mf_fold_in_items(films, train, user_id, movie_id)"
+    )
+    trained, folded = (
+        movielens.execute(
+            f"select ndcg, auc from mf_evaluate_ranking({m}, test, user_id, movie_id)"
+        ).fetchall()[0]
+        for m in ("films", "folded")
+    )
+    assert folded[0] > 0.95 * trained[0] > 0.1
+    assert folded[1] > 0.98 * trained[1] > 0.8
+
+
+def naive_item(chosen, share, rivals, fixed, options, steps, tables, kept_own, state):
+    """The steps of one BPR item, in float64; seen are sets of places by user."""
+    chance, q, b = Chance(state), np.zeros(fixed.factors.shape[1]), 0.0
+    P, Q, bi = fixed.factors.astype(float), rivals.factors.astype(float), rivals.bias.astype(float)
+    kept, limits, aliases = tables
+    rows = rivals.by_user
+    users, seen = rows.row_numbers(), [set() for _ in range(len(rows))]
+    for u, i in zip(users, rows.indices, strict=True):
+        seen[u].add(int(i))
+    due = 0.0
+    for lr in steps:
+        for n in range(max(len(chosen), 1)):
+            if chance.draw() <= kept_own and n < len(chosen):
+                u = chosen[n]
+                j = chance.draw() * len(bi) // 2**31
+                if chance.draw() > limits[j]:
+                    j = aliases[j]
+                if j not in seen[u]:
+                    z = 1 / (1 + np.exp(b - bi[j] + P[u] @ (q - Q[j])))
+                    b += lr * (z - options.regularization * b)
+                    q += lr * (z * P[u] - options.regularization * q)
+            due += share / max(len(chosen), 1)
+            while due >= 1:
+                due -= 1
+                c = chance.draw() * len(users) // 2**31
+                u, i = users[c], rows.indices[c]
+                if chance.draw() > kept[i] or u in chosen:
+                    continue
+                z = 1 / (1 + np.exp(bi[i] - b + P[u] @ (Q[i] - q)))
+                b -= lr * (z + options.regularization * b)
+                q -= lr * (z * P[u] + options.regularization * q)
+    return q, b
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "popularity"])
+@pytest.mark.parametrize("exponent", [0.0, 0.5])
+def test_the_steps_of_a_bpr_item_equal_their_naive_twin(sampling, exponent):
+    rng = np.random.default_rng(0)
+    ratings = random_ratings()
+    rows, by_user = ratings.by_item, ratings.by_user
+    n_users, n_items = len(by_user), len(rows)
+    counts = np.bincount(by_user.indices, minlength=n_items)
+    bias = rng.normal(0, 0.2, n_items).astype(np.float32)
+    P, Q = (rng.normal(0, 0.5, (n, 5)).astype(np.float32) for n in (n_users, n_items))
+    rivals = Rivals(by_user, counts, bias, Q)
+    none = np.zeros(n_users, np.float32), P, np.zeros((n_users, 0), np.float32)
+    fixed = Fixed("items", 0.0, 1.0, by_user.counts, *none, rivals=rivals)
+    options = BprOptions(
+        n_factors=5, epochs=3, negative_sampling=sampling, regularization=0.05,
+        popularity_exponent=exponent,
+    )  # fmt: skip
+    found = Bpr.fold_in(fixed, options, Workers(2))(rows)
+    tables = draws_of(counts, options)
+    kept = chances(counts, exponent)
+    state = int(np.random.default_rng(options.seed).integers(1, STATES))
+    steps = [0.1 * (1 - t / 3) for t in range(3)]
+    for item in range(n_items):
+        chosen = rows.indices[rows.indptr[item] : rows.indptr[item + 1]].tolist()
+        share = len(by_user.indices) / n_items if sampling == "uniform" else len(chosen)
+        q, b = naive_item(
+            chosen, float(np.float32(share)), rivals, fixed, options, steps, tables, kept[item], state
+        )
+        np.testing.assert_allclose(found.factors[item], q, atol=2e-5)
+        assert found.bias[item] == pytest.approx(b, abs=2e-5)
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "popularity"])
 @pytest.mark.parametrize("n_factors", [1, 5, 32])
 def test_the_steps_of_a_bpr_user_equal_their_naive_twin(n_factors, sampling):
     rng = np.random.default_rng(0)
@@ -193,8 +282,7 @@ def test_the_rows_have_the_columns_and_types_of_the_model(small, algorithm):
     )
     for model in ("films", "mine"):
         calls = [f"mf_fold_in({model}, ratings, user_id, item_id, rating)"]
-        if algorithm != "bpr":
-            calls += [f"mf_fold_in_items({model}, ratings, user_id, item_id, rating)"]
+        calls += [f"mf_fold_in_items({model}, ratings, user_id, item_id, rating)"]
         for call in calls:
             described = rows(small, f"(describe from {call})", "column_name, column_type")
             assert described == rows(small, f"(describe {model})", "column_name, column_type")
@@ -437,12 +525,17 @@ def test_bad_input_is_named_and_writes_nothing(films, call, message):
     assert rows(films, FOLD, "count(*)") == [(10,)]
 
 
-def test_bpr_refuses_items(small):
+def test_an_item_of_bpr_is_compared_with_all_others(small):
     fit(small, "bpr")
-    assert (
-        "mf_fold_in_items: algorithm 'bpr' cannot solve an item alone, since an item is learnt from the "
-        "users who did not choose it too. Train again."
-    ) in error(small, "mf_fold_in_items(films, ratings, user_id, item_id, rating)")
+    call = "mf_fold_in_items({}, ratings, user_id, item_id, rating)"
+    small.execute("create view part as from films where item_id is null or item_id <> 3")
+    assert "stored ratings are of items that are no longer in the model; pass the whole" in error(
+        small, call.format("part")
+    )
+    fit(small, "bpr", keep_seen=False)
+    assert "mf_fold_in_items: the model has not stored the ratings of its users" in error(
+        small, call.format("films")
+    )
 
 
 @pytest.mark.parametrize(

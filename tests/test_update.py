@@ -11,7 +11,8 @@ from duckmf import plugin
 from tests.clients import SERVING
 from tests.test_fold_in import error, fit, numbers, rows
 
-ALGORITHMS = ["als", "svd", "svdpp", "bias", "popularity", "implicit_als"]
+SOLVED = ["als", "svd", "svdpp", "bias", "popularity", "implicit_als"]
+ALGORITHMS = [*SOLVED, "bpr"]
 UPDATE = "mf_update(films, later, user_id, item_id, rating)"
 
 
@@ -62,7 +63,7 @@ def test_it_is_a_whole_model_and_what_has_no_new_ratings_is_as_it_was(films, alg
     )
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", SOLVED)
 def test_touched_rows_are_at_the_optimum_of_the_training(films, algorithm):
     fit(films, algorithm)
     films.execute(
@@ -77,8 +78,9 @@ def test_touched_rows_are_at_the_optimum_of_the_training(films, algorithm):
         np.testing.assert_allclose(found, solved, atol=2e-3)
 
 
-def test_the_same_ratings_in_any_order_and_threads_give_the_same_bits(films):
-    fit(films, "als")
+@pytest.mark.parametrize("algorithm", ["als", "bpr"])
+def test_the_same_ratings_in_any_order_and_threads_give_the_same_bits(films, algorithm):
+    fit(films, algorithm)
     films.execute("create view shuffled as from later order by hash(ts)")
     columns = "kind", "user_id", "item_id", "code", "bias", "factors", "seen", "seen_ratings"
     one = "mf_update(films, shuffled, user_id, item_id, rating, threads := 1)"
@@ -109,10 +111,10 @@ def test_info_tells_what_was_done(films):
     assert info == [(40, 31, 9.0)]
 
 
-@pytest.mark.parametrize("algorithm", ["als", "svd", "implicit_als"])
+@pytest.mark.parametrize("algorithm", ["als", "svd", "implicit_als", "bpr"])
 def test_a_stream_comes_near_the_model_that_is_trained_again(movielens, algorithm):
     con = movielens
-    implicit = algorithm == "implicit_als"
+    implicit = algorithm in ("implicit_als", "bpr")
     con.execute(
         "create table stream as select *, ntile(10) over (order by rated_at, user_id, movie_id) as part "
         f"from ratings where {implicit} is false or rating >= 4"
@@ -178,12 +180,9 @@ def test_a_repeated_pair_means_what_the_model_says_or_the_call(films):
         ("mf_update(part, later, user_id, item_id, rating)", "stored ratings are of items that are no longer in the model; pass the whole model."),
         ("mf_update(twice, later, user_id, item_id, rating)", "mf_update: the model has several rows for some of its users; keep one of each"),
         ("mf_update(bare, later, user_id, item_id, rating)", "mf_update: the model has not stored the ratings of its users"),
-        ("mf_update(ranker, later, user_id, item_id, rating)", "mf_update: algorithm 'bpr' cannot solve an item alone"),
     ],
 )  # fmt: skip
 def test_bad_input_is_named_and_writes_nothing(films, call, message):
-    fit(films, "bpr")
-    films.execute("create table ranker as from films")
     fit(films, "als")
     films.execute("create view nobody as from later limit 0")
     films.execute("create view titles as select 'Heat' as title")
@@ -247,7 +246,7 @@ def test_uncommitted_ratings_count_and_a_rollback_takes_them_back(films):
     assert rows(films, "films where user_id = 99", "count(*)") == [(0,)]
 
 
-@pytest.mark.parametrize("algorithm", [*ALGORITHMS, "bpr"])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_user_is_forgotten_and_the_model_stays_valid(films, algorithm):
     fit(films, algorithm)
     lists = "mf_recommend(films) where user_id <> 7"
@@ -271,12 +270,9 @@ def test_a_user_is_forgotten_and_the_model_stays_valid(films, algorithm):
         "mf_fold_in(films, later, user_id, item_id, rating, unknown := 'ignore') where user_id = 7"
     )
     assert rows(films, back, "user_id", "code") == [(7, 38)]
-    if algorithm != "bpr":
-        found = rows(films, f"{UPDATE} where kind = 'user'", "user_id", "ratings")
-        left = (
-            "(select user_id, count(*) as n from (from ratings union all from later) group by all)"
-        )
-        assert found == rows(films, left, "user_id", "n")
+    found = rows(films, f"{UPDATE} where kind = 'user'", "user_id", "ratings")
+    left = "(select user_id, count(*) as n from (from ratings union all from later) group by all)"
+    assert found == rows(films, left, "user_id", "n")
 
 
 def test_it_needs_python_and_has_a_comment():

@@ -45,7 +45,6 @@ from numpy.typing import NDArray
 from duckmf import blocks
 from duckmf.algorithms.implicit import Implicit, some_users
 from duckmf.algorithms.svd import put, vector_rows
-from duckmf.errors import OptionError
 from duckmf.kernels.bpr import (
     ALWAYS,
     BEGIN,
@@ -57,6 +56,7 @@ from duckmf.kernels.bpr import (
     SLOTS,
     STATES,
     descend,
+    descend_items,
     descend_rows,
     draw_tables,
 )
@@ -192,36 +192,72 @@ class Bpr(Implicit):
     def fold_in(
         cls, fixed: Fixed, options: BprOptions, workers: Workers
     ) -> Callable[[Rows], Solved]:
-        """Users by the steps of training that are theirs, from zero, the items held still.
+        """Rows by the steps of training that are theirs, from zero, all others held still.
 
-        Raises:
-            OptionError: the rows are items, which compete for users that did not choose them.
+        An item is the negative of as many triples as in training, whose positives are drawn evenly.
         """
-        if fixed.solved == "items":
-            raise OptionError(
-                "mf_fit: algorithm 'bpr' cannot solve an item alone, since an item is learnt from "
-                "the users who did not choose it too. Train again."
-            )
-        n_items = len(fixed.ratings)
-        limits = np.full(n_items, ALWAYS, np.int32), np.arange(n_items, dtype=np.int32)
+        solve = _users_alone if fixed.solved == "users" else _items_alone
+        return solve(fixed, options, workers)
+
+
+def _users_alone(fixed: Fixed, options: BprOptions, workers: Workers) -> Callable[[Rows], Solved]:
+    how = draws_of(fixed.ratings, options)
+    steps = np.stack([rates(options, number + 1)[:2] for number in range(options.epochs)])
+    state = int(np.random.default_rng(options.seed).integers(1, STATES))
+
+    def solve_rows(rows: Rows) -> Solved:
+        chosen = positive(rows)
+        P = np.zeros((len(rows), fixed.factors.shape[1]), np.float32)
+
+        def solve_piece(begin: int, end: int) -> None:
+            data = (chosen.indptr, chosen.indices, *how, fixed.bias, fixed.factors)
+            descend_rows(P, begin, end, *data, steps, state)
+
+        workers.map(solve_piece, row_pieces(chosen.indptr, PIECE))
+        return Solved(factors=P)
+
+    return solve_rows
+
+
+def _items_alone(fixed: Fixed, options: BprOptions, workers: Workers) -> Callable[[Rows], Solved]:
+    rivals = fixed.rivals
+    assert rivals is not None, "an item is learnt by comparisons with others"
+    seen = positive(rivals.by_user)
+    n_items, n_seen = len(rivals.ratings), len(seen.indices)
+    how = draws_of(rivals.ratings, options)
+    data = (seen.indptr, seen.row_numbers(), seen.indices, *how, rivals.bias, rivals.factors)
+    steps = np.stack([rates(options, n + 1)[[0, 2, 3]] for n in range(options.epochs)])
+    state = int(np.random.default_rng(options.seed).integers(1, STATES))
+    mean = n_seen / max(1, int(np.count_nonzero(rivals.ratings)))
+
+    def solve_rows(rows: Rows) -> Solved:
+        chosen = positive(rows)
+        counts = chosen.counts
+        shares = np.full(len(rows), n_seen / n_items, np.float32)
         if options.negative_sampling == "popularity":
-            draw_tables(fixed.ratings.astype(np.float64), np.array([0, n_items]), *limits)
-        how = (chances(fixed.ratings, options.popularity_exponent), *limits)
-        steps = np.stack([rates(options, number + 1)[:2] for number in range(options.epochs)])
-        state = int(np.random.default_rng(options.seed).integers(1, STATES))
+            shares = counts.astype(np.float32)
+        own = chances(counts, options.popularity_exponent, mean)
+        Q = np.zeros((len(rows), fixed.factors.shape[1]), np.float32)
+        bias = np.zeros(len(rows), np.float32)
 
-        def solve_rows(rows: Rows) -> Solved:
-            chosen = positive(rows)
-            P = np.zeros((len(rows), fixed.factors.shape[1]), np.float32)
+        def solve_piece(begin: int, end: int) -> None:
+            of_rows = (chosen.indptr, chosen.indices, own, shares, fixed.factors)
+            descend_items(Q, bias, begin, end, *of_rows, *data, steps, state)
 
-            def solve_piece(begin: int, end: int) -> None:
-                data = (chosen.indptr, chosen.indices, *how, fixed.bias, fixed.factors)
-                descend_rows(P, begin, end, *data, steps, state)
+        costs = chosen.indptr + np.append(0, np.cumsum(shares)).astype(np.int64)
+        workers.map(solve_piece, row_pieces(costs, PIECE))
+        return Solved(bias, Q)
 
-            workers.map(solve_piece, row_pieces(chosen.indptr, PIECE))
-            return Solved(factors=P)
+    return solve_rows
 
-        return solve_rows
+
+def draws_of(counts: NDArray[np.int64], options: BprOptions) -> tuple[NDArray[np.int32], ...]:
+    """How positives are kept, and negatives drawn, of items with so many positives."""
+    n = len(counts)
+    tables = np.full(n, ALWAYS, np.int32), np.arange(n, dtype=np.int32)
+    if options.negative_sampling == "popularity":
+        draw_tables(counts.astype(np.float64), np.array([0, n]), *tables)
+    return chances(counts, options.popularity_exponent), *tables
 
 
 @dataclass(frozen=True)
@@ -329,9 +365,15 @@ def positive(rows: Rows) -> Rows:
     return Rows(indptr, rows.indices[above], rows.values[above])
 
 
-def chances(counts: NDArray[np.int64], exponent: float) -> NDArray[np.int32]:
-    """By which chance a positive of each item is taken, as a limit of 31 random bits."""
-    mean = counts.sum() / max(1, np.count_nonzero(counts))
+def chances(
+    counts: NDArray[np.int64], exponent: float, mean: float | None = None
+) -> NDArray[np.int32]:
+    """By which chance a positive of each item is taken, as a limit of 31 random bits.
+
+    mean: that of the positives of all items that have any; of these items if left out.
+    """
+    if mean is None:
+        mean = counts.sum() / max(1, np.count_nonzero(counts))
     taken = np.minimum(1.0, (mean / np.maximum(counts, 1)) ** exponent)
     limits: NDArray[np.int32] = (ALWAYS * taken).astype(np.int32)
     return limits

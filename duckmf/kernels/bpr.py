@@ -216,3 +216,90 @@ def descend_rows(
                 step = lr * (one / (one + np.exp(x)))
                 for f in range(n_factors):
                     p[f] = keep * p[f] + step * (qi[f] - qj[f])
+
+
+@part
+def holds(indices, begin, end, code):
+    """Whether a code is among the sorted indices begin to end - 1."""
+    place = begin + np.searchsorted(indices[begin:end], np.int32(code))
+    return place < end and indices[place] == code
+
+
+@kernel
+def descend_items(
+    this, bias, begin, end, indptr, indices, kept_own, shares, P,
+    seen_indptr, seen_users, seen_items, kept, limits, aliases, bi, Q, rates, seed,
+):  # fmt: skip
+    """Solve the rows begin to end - 1 of Q alone, by the steps of `descend` that are theirs.
+
+    `indptr`, `indices`: the users of each row, sorted, rows of P. A row takes each of its positives
+    once an epoch, by the chance kept_own (n_rows,) int32; and `shares` (n_rows,) float64 times,
+    evenly between them, it is the negative of a positive of another item. `seen_indptr`,
+    `seen_users`, `seen_items` (n,) are all positives by user, items sorted, rows of Q (n_items, f)
+    and bi, the items that the row is compared with; `kept`, `limits`, `aliases` (n_items,) int32
+    are those of `descend`. A line of `rates` (n_epochs, 3) float32 is lr, keep_i and keep_b of an
+    epoch; `seed`, from 1 to STATES - 1, is where the chance of every row starts. Written: this
+    (n_rows, f), bias (n_rows,) float32, from zero. O((n + shares) n_epochs f).
+    """
+    n_items, n_factors = Q.shape
+    n_seen = len(seen_items)
+    one = np.float32(1)
+    far = np.float32(60)
+    for row in range(begin, end):
+        q = this[row]
+        q[:] = np.float32(0)
+        b = np.float32(0)
+        first, last = indptr[row], indptr[row + 1]
+        own = max(last - first, 1)
+        due = 0.0
+        state = int(seed)
+        for epoch in range(len(rates)):
+            lr = rates[epoch, 0]
+            keep = rates[epoch, 1]
+            keep_b = rates[epoch, 2]
+            for n in range(first, first + own):
+                state = FACTOR * (state & LOW) + (state >> 32)
+                if n < last and (state & ALWAYS) <= kept_own[row]:
+                    u = np.uintp(indices[n])
+                    state = FACTOR * (state & LOW) + (state >> 32)
+                    at = ((state & ALWAYS) * n_items) >> 31
+                    state = FACTOR * (state & LOW) + (state >> 32)
+                    j = np.uintp(at if (state & ALWAYS) <= limits[at] else aliases[at])
+                    if not holds(seen_items, seen_indptr[u], seen_indptr[u + np.uintp(1)], j):
+                        p = P[u]
+                        qj = Q[j]
+                        # x = s_ui - s_uj
+                        dot = np.float32(0)
+                        for f in range(n_factors):
+                            dot += p[f] * (q[f] - qj[f])
+                        x = min(max(b - bi[j] + dot, -far), far)
+                        # q += lr (z p - reg q),  b += lr (z - reg_b b),  z = sigma(-x)
+                        step = lr * (one / (one + np.exp(x)))
+                        b = keep_b * b + step
+                        for f in range(n_factors):
+                            q[f] = keep * q[f] + step * p[f]
+                due += shares[row] / own
+                while due >= 1.0:
+                    due -= 1.0
+                    state = FACTOR * (state & LOW) + (state >> 32)
+                    c = ((state & ALWAYS) * n_seen) >> 31
+                    i = np.uintp(seen_items[c])
+                    state = FACTOR * (state & LOW) + (state >> 32)
+                    if (state & ALWAYS) > kept[i]:
+                        continue
+                    u = np.uintp(seen_users[c])
+                    if holds(indices, first, last, u):
+                        continue
+                    p = P[u]
+                    qi = Q[i]
+                    # x = s_ui - s_uj, j being this item
+                    dot = np.float32(0)
+                    for f in range(n_factors):
+                        dot += p[f] * (qi[f] - q[f])
+                    x = min(max(bi[i] - b + dot, -far), far)
+                    # q -= lr (z p + reg q),  b -= lr (z + reg_b b)
+                    step = lr * (one / (one + np.exp(x)))
+                    b = keep_b * b - step
+                    for f in range(n_factors):
+                        q[f] = keep * q[f] - step * p[f]
+        bias[row] = b
