@@ -228,7 +228,15 @@ def test_the_steps_of_a_bpr_item_equal_their_naive_twin(sampling, exponent):
         chosen = rows.indices[rows.indptr[item] : rows.indptr[item + 1]].tolist()
         share = len(by_user.indices) / n_items if sampling == "uniform" else len(chosen)
         q, b = naive_item(
-            chosen, float(np.float32(share)), rivals, fixed, options, steps, tables, kept[item], state
+            chosen,
+            float(np.float32(share)),
+            rivals,
+            fixed,
+            options,
+            steps,
+            tables,
+            kept[item],
+            state,
         )
         np.testing.assert_allclose(found.factors[item], q, atol=2e-5)
         assert found.bias[item] == pytest.approx(b, abs=2e-5)
