@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,62 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duckmf import algorithms, temporal_rows
+from duckmf.algorithms.svdpp import solve_implicit
 from duckmf.arrow import cells_of
 from duckmf.checks import check_changed_ids, check_count
-from duckmf.errors import DataError
 from duckmf.foldin import check_kept, check_present, check_solvable, solvable, temporal_of
-from duckmf.model import Fixed, Rivals, SideName, Solved
+from duckmf.model import Factors, Fixed, Rivals, SideName
 from duckmf.ratings import Ratings, Rows, Triples, canonical
 from duckmf.run import Run
-from duckmf.stored import Batch, concatenated, matrix, row_numbers
-from duckmf.temporal import Terms
+from duckmf.sides import Side
+from duckmf.stored import Batch, concatenated, row_numbers
 from duckmf.threads import Workers
 
 EPOCHS = 3
-
-
-@dataclass
-class Side:
-    """The rows of all users, or of all items, by code; those with new ratings are `touched`."""
-
-    codes: NDArray[np.int32]  # (n,) sorted
-    bias: NDArray[np.float32]  # (n,)
-    factors: NDArray[np.float32]  # (n, n_factors)
-    implicit_factors: NDArray[np.float32]  # (n, n_factors), or (n, 0) in a model without them
-    terms: Terms
-    touched: NDArray[np.int32]  # places
-    n_new: int
-    learnt: Solved = field(default_factory=Solved)  # the last solution of `touched`
-
-    def places(self, codes: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Where codes stand."""
-        return np.searchsorted(self.codes, codes).astype(np.int32)
-
-    def turns(self, places: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Which of the touched rows those at some places are."""
-        return np.searchsorted(self.touched, places).astype(np.int32)
-
-    def put(self, solved: Solved) -> None:
-        """Take in a solution of the touched rows."""
-        self.learnt = solved
-        if solved.bias is not None:
-            self.bias[self.touched] = solved.bias
-        if solved.factors is not None:
-            self.factors[self.touched] = solved.factors
-        if solved.temporal is not None:
-            n, m = len(self.codes), len(self.touched)
-            order = np.arange(n)
-            order[self.touched] = np.arange(n, n + m)
-            self.terms = Terms.joined([self.terms, Terms.of(solved.temporal, m)]).chosen(order)
-
-    def columns(self, rows: Rows, places: NDArray[np.int32]) -> tuple[Any, Any, Any]:
-        """Counts, biases and factors of some rows; None for what is not learnt."""
-        learnt = self.learnt
-        return (
-            rows.counts[places],
-            None if learnt.bias is None else self.bias[places],
-            None if learnt.factors is None else self.factors[places],
-        )
 
 
 class Update(Run):
@@ -114,7 +70,9 @@ class Update(Run):
         """
         items = self._stored["items"]
         new = self.gathering.complete(n_rows, sum(len(batch.codes) for batch in items))
-        self.users, self.items = self._side("users", new.users), self._side("items", new.items)
+        n_factors = getattr(self._options, "n_factors", 0)
+        self.users = Side.of("users", self._stored["users"], new.users, n_factors)
+        self.items = Side.of("items", items, new.items, n_factors)
         self._new, stored = len(new.users), self._stored_ratings()
         new.users, new.items = self.users.places(new.users), self.items.places(new.items)
         shape = len(self.users.codes), len(self.items.codes)
@@ -131,8 +89,10 @@ class Update(Run):
         self._started = True
 
     def epoch(self) -> None:
-        """Solve touched items, then touched users."""
+        """Solve touched items, what new ones say of their users, then touched users."""
         self._solve("items")
+        if self.items.implicit_factors.shape[1] and len(self.items.new):
+            self._solve_implicit()
         self._solve("users")
         self._left -= 1
 
@@ -163,8 +123,8 @@ class Update(Run):
             "duplicates_merged": self._merged,
             "users": len(users.touched),
             "items": len(items.touched),
-            "new_users": users.n_new,
-            "new_items": items.n_new,
+            "new_users": len(users.new),
+            "new_items": len(items.new),
             "epochs": self._epochs,
             "seconds": time.perf_counter() - self.began,
         }
@@ -196,35 +156,23 @@ class Update(Run):
         solve = algorithms.fold_in(self._algorithm, fixed, self._options, self.workers)
         this.put(solve(rows.chosen(this.touched)))
 
-    def _side(self, name: SideName, rated: NDArray[np.int32]) -> Side:
-        """The model's rows of one side, and zeros for codes that are new among `rated`."""
-        batches = self._stored[name]
-        stored = concatenated([batch.codes for batch in batches], np.int32)
-        touched = np.unique(rated)
-        new = np.setdiff1d(touched, stored)
-        codes = np.concatenate((stored, new))
-        order = np.argsort(codes)
-        if len(codes) and np.any(np.diff(codes[order]) == 0):
-            raise DataError(
-                f"mf_fit: the model has several rows for some of its {name}; keep one of each, "
-                "as MERGE does with what mf_fold_in returns."
-            )
-        width = getattr(self._options, "n_factors", 0)
-        bias = concatenated([batch.bias for batch in batches], np.float32)
-        factors = matrix([batch.factors for batch in batches], width)
-        implicit = [batch.implicit_factors for batch in batches]
-        Y = matrix(implicit, max((part.shape[1] for part in implicit), default=0))
-        n, places = len(new), np.searchsorted(codes[order], touched).astype(np.int32)
-        terms = Terms.joined([*(batch.terms for batch in batches), Terms.none(n)])
-        return Side(
-            codes[order],
-            np.append(bias, np.zeros(n, np.float32))[order],
-            np.append(factors, np.zeros((n, factors.shape[1]), np.float32), axis=0)[order],
-            np.append(Y, np.zeros((n, Y.shape[1]), np.float32), axis=0)[order],
-            terms.chosen(order),
-            places,
-            n,
-        )
+    def _solve_implicit(self) -> None:
+        """Solve the y_j of new items, one after the other."""
+        users, items, by_user = self.users, self.items, self.ratings.by_user
+        temporal = None
+        if self._timed:
+            terms = temporal_of("users", users.terms, self.info, self._model["temporal"])
+            temporal = replace(terms, bin_bias=items.terms.bin_bias)
+        mu, sigma = self._model["mu"], self.info["rating_std"] or 1.0
+        factors = Factors(mu, users.bias, items.bias, users.factors, items.factors, None, temporal)
+        raters = by_user.chosen(users.touched)
+        numbers = users.touched[raters.row_numbers()]
+        errors = raters.values - factors.predict(numbers, raters.indices, raters.times)
+        by_item = self.ratings.by_item.chosen(items.new)
+        chosen = replace(by_item, indices=users.turns(by_item.indices))
+        Y = items.implicit_factors[items.new]
+        solve_implicit(Y, chosen, raters, errors, items.factors, self._options, sigma)
+        items.implicit_factors[items.new] = Y
 
     def _stored_ratings(self) -> Triples:
         """The ratings that the model has kept, by place."""

@@ -39,6 +39,7 @@ ALLOWED = {
     "tune": set(),
     "fit": {"numpy", "duckdb", "numba"},
     "update": {"numpy"},
+    "sides": {"numpy"},
     "foldin": {"numpy", "pyarrow"},
     "prepared": set(),
     "topk": {"numpy"},

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from duckmf.algorithms.svd import OFTEN, Svd, SvdOptions
-from duckmf.algorithms.svdpp import MANY, Svdpp, SvdppOptions
+from duckmf.algorithms.svdpp import MANY, Svdpp, SvdppOptions, solve_implicit
 from duckmf.errors import OptionError
 from duckmf.kernels.layout import shuffle_rows
 from duckmf.kernels.svdpp import descend
+from duckmf.ratings import Triples, canonical
 from duckmf.threads import Workers
 from tests.naive_svdpp import Problem
 from tests.test_svd import ONE, known_ratings, random_ratings, random_triples, ratings_of
@@ -337,3 +338,46 @@ def test_no_option_makes_it_diverge(options):
 def test_longer_training_fits_closer():
     _, losses = train(random_ratings(), epochs=60, regularization=0.1)
     assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize("nu", [0.0, 0.5, 1.0])
+def test_the_y_of_an_item_solved_alone_minimizes_the_objective(nu):
+    rng = np.random.default_rng(4)
+    users, items, values, *_ = random_triples(n=300)
+    triples = Triples(users, items, values)
+    ratings = canonical(triples, users.max() + 1, items.max() + 1, "mean", Workers(1))[0]
+    by_user, by_item = ratings.by_user, ratings.by_item
+    chosen = by_item.chosen(np.array([3, 7], np.int32))
+    Q = rng.normal(size=(len(by_item), 4)).astype(np.float32)
+    Y = rng.normal(size=(2, 4)).astype(np.float32)
+    errors = rng.normal(size=len(by_user.values)).astype(np.float32)
+    options = SvdppOptions(regularization=0.8, regularization_scaling=nu)
+    before, y_before = errors.copy(), Y.copy()
+    solve_implicit(Y, chosen, by_user, errors, Q, options, 1.3)
+
+    numbers, n = by_user.row_numbers(), by_user.counts.astype(float)
+    raters = [set(chosen.indices[chosen.indptr[j] : chosen.indptr[j + 1]]) for j in range(2)]
+
+    def left(moved):
+        """The errors when the y_j have moved from where they were."""
+        total = before.astype(float).copy()
+        for c, (u, i) in enumerate(zip(numbers, by_user.indices, strict=True)):
+            for j in range(2):
+                if u in raters[j]:
+                    total[c] -= Q[i] @ (moved[j] - y_before[j]) / np.sqrt(n[u])
+        return total
+
+    def objective(moved):
+        penalty = sum(
+            1.3 * 0.8 * n[u] ** nu * moved[j] @ moved[j] for j in range(2) for u in raters[j]
+        )
+        return np.sum(left(moved) ** 2) + penalty
+
+    np.testing.assert_allclose(errors, left(Y.astype(float)), atol=1e-4)
+    last = Y.astype(float)
+    for f in range(4):
+        step = np.zeros((2, 4))
+        step[1, f] = 1e-3
+        gradient = (objective(last + step) - objective(last - step)) / 2e-3
+        assert abs(gradient) < 1e-2
+    assert objective(last) < objective(y_before.astype(float))

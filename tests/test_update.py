@@ -78,7 +78,24 @@ def test_touched_rows_are_at_the_optimum_of_the_training(films, algorithm):
         np.testing.assert_allclose(found, solved, atol=2e-3)
 
 
-@pytest.mark.parametrize("algorithm", ["als", "bpr"])
+@pytest.mark.parametrize("algorithm", ["svdpp", "timesvdpp"])
+def test_new_items_have_something_to_say_of_who_rated_them(films, algorithm):
+    ts = ", ts" if algorithm == "timesvdpp" else ""
+    fit = (
+        f"mf_fit(ratings, user_id, item_id, rating{ts}, n_factors := 5, algorithm := '{algorithm}')"
+    )
+    films.execute(f"create table films as from {fit}")
+    films.execute(f"create table next as from {UPDATE[:-1]}{ts})")
+    y = "list_dot_product(implicit_factors, implicit_factors)"
+    found = rows(films, "next where kind = 'item'", "item_id", y)
+    new = [size for item, size in found if item >= 28]
+    assert len(new) == 2
+    assert min(new) > 1e-6
+    known = rows(films, "films where kind = 'item'", "item_id", y)
+    assert [row for row in found if row[0] < 28] == known
+
+
+@pytest.mark.parametrize("algorithm", ["als", "bpr", "svdpp"])
 def test_the_same_ratings_in_any_order_and_threads_give_the_same_bits(films, algorithm):
     fit(films, algorithm)
     films.execute("create view shuffled as from later order by hash(ts)")

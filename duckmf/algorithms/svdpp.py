@@ -193,6 +193,39 @@ def implicit_sums(rows: Rows, Y: NDArray[np.float32], workers: Workers) -> NDArr
     return Z
 
 
+def solve_implicit(
+    Y: NDArray[np.float32],
+    by_item: Rows,
+    by_user: Rows,
+    errors: NDArray[np.float32],
+    Q: NDArray[np.float32],
+    options: SvdppOptions,
+    sigma: float,
+) -> None:
+    """Set the y_j of some items, one after the other, to their optimum for all else.
+
+    Y: (n_items, f), as they stand. by_item: the users of each, rows of by_user, which has all
+    ratings of these users, of items that are rows of Q. errors: what the model leaves of those
+    ratings. Written: Y, errors. With x_ui = n_u^-1/2 q_i for all i in N(u) and u that rated j,
+    (X'X + sigma lambda_y sum_u n_u^nu) y_j = X'(e + X y_j).
+    """
+    own = options.implicit_regularization
+    reg = sigma * (options.regularization if own is None else own)
+    roots = np.sqrt(np.maximum(by_user.counts, 1).astype(np.float64))
+    for j, y in enumerate(Y):
+        users = by_item.indices[by_item.indptr[j] : by_item.indptr[j + 1]]
+        rows = by_user.chosen(users)
+        X = Q[rows.indices] / np.repeat(roots[users], rows.counts)[:, None]
+        starts = by_user.indptr[users] - rows.indptr[:-1]
+        cells = np.arange(len(X)) + np.repeat(starts, rows.counts)
+        ridge = reg * float(np.sum(roots[users] ** (2 * options.regularization_scaling)))
+        left = errors[cells] + X @ y
+        gram = X.T @ X + ridge * np.eye(len(y))
+        solved = np.linalg.lstsq(gram, X.T @ left, rcond=None)[0]
+        errors[cells] = left - X @ solved
+        y[:] = solved
+
+
 def turns_of(rows: Rows) -> NDArray[np.int32]:
     """The entries of each row, numbered from 0 in each: the order of a row's ratings."""
     return (np.arange(len(rows.indices)) - np.repeat(rows.indptr[:-1], rows.counts)).astype(
