@@ -114,6 +114,15 @@ def test_jupysql_shows_what_is_wrong(run, way):
         run("%sql FROM mf_fit(ratings, u, i, r, n_factors := -1)")
 
 
+def test_a_dataframe_is_a_source_for_jupysql(run):
+    pytest.importorskip("pandas")
+    run("con = duckmf.cursors(duckmf.connect(config={'python_scan_all_frames': True}))")
+    run("%sql con --alias here")
+    run("import pandas as pd\nrated = pd.DataFrame({'u': [1, 1, 2], 'i': [1, 2, 1], 'r': [1.0, 2.0, 3.0]})")
+    run("%sql CREATE TABLE m AS FROM mf_fit(rated, u, i, r, epochs := 1)")
+    assert run("%sql SELECT users, items FROM mf_info(m)").DataFrame().to_numpy().tolist() == [[2, 2]]
+
+
 def test_without_cursors_a_statement_of_jupysql_finds_no_function(run):
     run("con = duckdb.connect()\nduckmf.load(con)")
     run("%sql con --alias here")
@@ -192,7 +201,7 @@ def test_ibis_reads_models_and_lists_that_are_tables(backend):
 @pytest.mark.skipif(duckdb.__version__ >= "2", reason="ibis 12 asks DuckDB 2.0 for what it has not")
 def test_ibis_joins_a_query_and_trains_on_an_expression(backend):
     top, movies = backend.sql("FROM mf_recommend(films, 196, k := 3)"), backend.table("movies")
-    titled = top.join(movies, top.item_id == movies.movie_id).select("rank", "title").to_polars()
+    titled = top.join(movies, top.item_id == movies.movie_id).select("rank", "title").to_pandas()
     assert sorted(titled["rank"]) == [1, 2, 3]
     ratings = backend.table("ratings")
     likes = ratings.filter(ratings.rating >= 4).alias("likes")
