@@ -13,7 +13,7 @@ class Cursors:
     """Stands for a DuckDB connection: all is the connection's own, but its cursors are loaded.
 
     DuckDB keeps temp macros to the connection that made them, so that a cursor does not see what
-    `load` gave to its connection. A cursor takes about 30 ms here.
+    `load` gave to its connection. Giving them to a cursor takes 30 ms, 0.2 s on DuckDB 1.4.
     """
 
     def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
@@ -23,7 +23,7 @@ class Cursors:
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """Open a cursor with the `mf_` functions."""
         cursor = self._con.cursor()
-        plugin.load(cursor)
+        plugin.add_macros(cursor)
         return cursor
 
     def __getattr__(self, name: str) -> Any:

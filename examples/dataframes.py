@@ -1,6 +1,6 @@
 # %% [markdown]
 # # DataFrames and relations
-# Needs pandas or polars: `pip install pandas`. A variable of Python is a source like any table.
+# Needs pandas. A variable of Python is a source like any table.
 
 # %%
 import pandas as pd

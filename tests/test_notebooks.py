@@ -118,9 +118,13 @@ def test_a_dataframe_is_a_source_for_jupysql(run):
     pytest.importorskip("pandas")
     run("con = duckmf.cursors(duckmf.connect(config={'python_scan_all_frames': True}))")
     run("%sql con --alias here")
-    run("import pandas as pd\nrated = pd.DataFrame({'u': [1, 1, 2], 'i': [1, 2, 1], 'r': [1.0, 2.0, 3.0]})")
+    run(
+        "import pandas as pd\nrated = pd.DataFrame({'u': [1, 1, 2], 'i': [1, 2, 1], 'r': [1.0, 2.0, 3.0]})"
+    )
     run("%sql CREATE TABLE m AS FROM mf_fit(rated, u, i, r, epochs := 1)")
-    assert run("%sql SELECT users, items FROM mf_info(m)").DataFrame().to_numpy().tolist() == [[2, 2]]
+    assert run("%sql SELECT users, items FROM mf_info(m)").DataFrame().to_numpy().tolist() == [
+        [2, 2]
+    ]
 
 
 def test_without_cursors_a_statement_of_jupysql_finds_no_function(run):
