@@ -71,7 +71,7 @@ def test_a_python_example_is_cells_that_run_where_there_is_no_file(path):
 
 
 def test_the_notebook_gives_the_results_that_it_shows():
-    for package in ("nbclient", "ipykernel", "sql", "pandas"):
+    for package in ("nbclient", "ipykernel", "sql.magic", "pandas"):
         pytest.importorskip(package)
     import nbclient
     import nbformat

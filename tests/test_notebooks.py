@@ -28,7 +28,7 @@ Run = Callable[[str], Any]
 @pytest.fixture
 def run(tmp_path, monkeypatch) -> Iterator[Run]:
     """A function that runs a cell in IPython with jupysql, and gives its result or raises."""
-    pytest.importorskip("sql", reason="jupysql is not installed")
+    pytest.importorskip("sql.magic", reason="jupysql is not installed")
     from IPython.core.interactiveshell import InteractiveShell
     from sql.connection import ConnectionManager
     from traitlets.config import Config
@@ -215,7 +215,7 @@ def test_ibis_joins_a_query_and_trains_on_an_expression(backend):
 
 
 def test_a_notebook_runs_in_a_kernel(tmp_path):
-    for package in ("nbclient", "ipykernel", "sql"):
+    for package in ("nbclient", "ipykernel", "sql.magic"):
         pytest.importorskip(package)
     import nbclient
     import nbformat
