@@ -181,6 +181,19 @@ def test_variables_are_sources(con, kind):
     ]
 
 
+def test_registered_data_and_views_of_relations_are_sources(small):
+    small.register("registered", small.table("ratings").filter("rating > 2").to_arrow_table())
+    small.table("ratings").filter("rating > 2").create_view("viewed")
+    trained = [
+        small.sql(
+            f"select bias from mf_fit({source}, user_id, item_id, rating) order by all"
+        ).fetchall()
+        for source in ("registered", "viewed")
+    ]
+    assert trained[0] == trained[1]
+    assert len(trained[0]) > 60
+
+
 @pytest.fixture
 def backend() -> Any:
     """The DuckDB backend of ibis, with duckmf and ratings."""
