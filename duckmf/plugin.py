@@ -32,7 +32,8 @@ def load(con: duckdb.DuckDBPyConnection) -> None:
 
     The Python functions go to the database instance, once; the macros go to this connection, as
     temp macros. Nothing is written to the database, which may be read-only. Loading again is
-    harmless. Another connection or cursor of the instance needs a `load` of its own.
+    harmless. Another connection or cursor of the instance needs a `load` of its own; those that
+    `cursors` opens have had it.
     """
     add_functions(con)
     add_macros(con)

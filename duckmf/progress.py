@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from duckmf.training import Epoch
@@ -48,7 +49,9 @@ class Progress:
 
 
 def _new_bar(title: str, epochs: int, done: int) -> Any:
-    tqdm = import_module("tqdm.auto" if _in_notebook() else "tqdm").tqdm
+    # without ipywidgets tqdm.auto draws the same bar of text, below a warning
+    widgets = _in_notebook() and find_spec("ipywidgets") is not None
+    tqdm = import_module("tqdm.notebook" if widgets else "tqdm").tqdm
     return tqdm(desc=title, total=epochs, initial=done, unit="epoch", mininterval=0)
 
 

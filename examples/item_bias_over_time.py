@@ -1,37 +1,35 @@
-"""How the biases of some films move over time: python item_bias_over_time.py [PICTURE.png]
+# %% [markdown]
+# # How the biases of some films move over time
+# Needs matplotlib: `pip install 'duckmf[plot]'`. Writes item_bias_over_time.png into the current
+# folder.
 
-Needs matplotlib: pip install 'duckmf[plot]'.
-"""
-
-import sys
-from pathlib import Path
+# %%
+from matplotlib.figure import Figure
 
 import duckmf
-
-data = Path(__file__).parent / "data" / "ml-latest-small"
-picture = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_suffix(".png")
-names = {318: "Shawshank Redemption", 260: "Star Wars (1977)", 780: "Independence Day"}
+from duckmf.demo import examples
 
 con = duckmf.connect()
-con.execute("CREATE TABLE ratings AS FROM read_parquet($1)", [str(data / "ratings.parquet")])
+con.execute("SET file_search_path = $1", [str(examples() / "data" / "ml-latest-small")])
+con.execute("CREATE TABLE ratings AS FROM 'ratings.parquet'")
 con.execute("""
     CREATE TABLE films AS FROM mf_fit(
         ratings, user_id, movie_id, rating, rated_at,
         algorithm := 'bias', temporal := ['item_bins'], time_bins := 8
     )
 """)
-# a step for each bin: it has one bias from its beginning to its end
+
+# %% [markdown]
+# Each time bin has one bias: a step from its beginning to its end.
+
+# %%
+names = {318: "Shawshank Redemption", 260: "Star Wars (1977)", 780: "Independence Day"}
 steps = con.execute("""
     SELECT item_id, [b."from", b."to"] AS times, bias
     FROM mf_item_bias_over_time(films) b WHERE item_id IN (318, 260, 780) ORDER BY b."from"
 """).fetchall()
-con.close()
 
-try:
-    from matplotlib.figure import Figure
-except ImportError:
-    sys.exit("item_bias_over_time needs matplotlib: pip install 'duckmf[plot]'")
-
+# %%
 figure = Figure(figsize=(8, 3.6), dpi=110, layout="constrained")
 axes = figure.subplots()
 for (film, name), color in zip(names.items(), ("#1b6ca8", "#c2541b", "#5a7d2a"), strict=True):
@@ -46,5 +44,5 @@ axes.set_ylabel("stars above the mean of 3.5")
 axes.set_title("What a film's ratings gain, by the time of the rating", loc="left")
 axes.spines[["top", "right"]].set_visible(False)
 axes.margins(x=0)
-figure.savefig(picture)
-print(picture)
+figure.savefig("item_bias_over_time.png")
+print("item_bias_over_time.png")

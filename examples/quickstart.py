@@ -1,21 +1,30 @@
-"""Train on MovieLens and recommend films, from Python. Run it anywhere: `python quickstart.py`."""
+# %% [markdown]
+# # Train and recommend
+# Ratings in, films out: on MovieLens latest-small, in a database in memory.
 
-from pathlib import Path
-
+# %%
 import duckmf
+from duckmf.demo import examples
 
-data = Path(__file__).parent / "data" / "ml-latest-small"
 con = duckmf.connect()  # or duckmf.load(con) on a connection that you have
-con.execute("SET file_search_path = $1", [str(data)])
-con.execute("CREATE VIEW ratings AS FROM 'ratings.parquet'")
-con.execute("CREATE VIEW movies AS FROM 'movies.parquet'")
+con.execute("SET file_search_path = $1", [str(examples() / "data" / "ml-latest-small")])
+con.execute("CREATE TABLE ratings AS FROM 'ratings.parquet'")
+con.execute("CREATE TABLE movies AS FROM 'movies.parquet'")
 
+# %% [markdown]
+# Training holds a tenth of the ratings out, and keeps the epoch that is best on them.
+
+# %%
 con.execute("""
     CREATE TABLE films AS
     FROM mf_fit(ratings, user_id, movie_id, rating, validation_fraction := 0.1)
 """)
-print(con.sql("SELECT algorithm, ratings, best_epoch, validation_loss FROM mf_info(films)"))
+con.sql("SELECT algorithm, ratings, best_epoch, validation_loss FROM mf_info(films)").show()
 
+# %% [markdown]
+# What a user has rated is left out of the list.
+
+# %%
 for user in (1, 196):
     print(f"User {user}:")
     found = con.execute(
@@ -25,5 +34,3 @@ for user in (1, 196):
     )
     for title, score in found.fetchall():
         print(f"  {score:.2f}  {title}")
-
-con.close()

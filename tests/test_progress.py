@@ -48,6 +48,14 @@ def test_the_environment_turns_it_off(monkeypatch):
     assert shown(monkeypatch, Terminal()) == ""
 
 
+def test_a_notebook_without_widgets_gets_a_bar_of_text_and_no_warning(monkeypatch):
+    monkeypatch.setattr(progress, "_in_notebook", lambda: True)
+    monkeypatch.setattr(progress, "find_spec", lambda name: None)
+    text = shown(monkeypatch, io.StringIO())
+    assert "2/10" in text
+    assert "Warning" not in text
+
+
 def test_mf_fit_shows_it_on_standard_error(movielens, monkeypatch):
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
