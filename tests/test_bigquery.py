@@ -127,7 +127,8 @@ def test_every_option_of_mf_fit_is_known(con):
     (parameters,) = con.execute(
         "select parameters from duckdb_functions() where function_name = 'mf_fit'"
     ).fetchone()
-    assert options.ours() == tuple(name for name in parameters[3:] if name != "rating")
+    others = {"rating", "warm_start"}  # a column that has its own option; what BigQuery has not
+    assert options.ours() == tuple(name for name in parameters[3:] if name not in others)
 
 
 def test_options_of_mf_fit_that_name_columns(small):
