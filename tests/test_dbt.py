@@ -407,3 +407,23 @@ def test_the_macros_take_options_and_expressions(tmp_path):
 
     project.dbt("run", "--sample", "{'start': '2024-01-01', 'end': '2024-01-06'}")
     assert project.query("select users from mf_info(films)") == [(10,)]
+
+
+def test_a_model_starts_from_another_or_learns_from_new_ratings(tmp_path):
+    table = "{{ config(materialized='table') }}"
+    columns = "'user_id', 'item_id', 'rating'"
+    project = Project(
+        tmp_path,
+        {
+            "ratings.sql": f"select * from ({RATINGS})",
+            "today.sql": "select 1000 as user_id, 1 as item_id, 5 as rating",
+            "films.sql": f"{table}{{{{ duckmf.fit(ref('ratings'), {columns}, n_factors=3) }}}}",
+            "warm.sql": f"{table}{{{{ duckmf.fit(ref('ratings'), {columns}, warm_start=ref('films'), epochs=1) }}}}",
+            "next.sql": f"{table}{{{{ duckmf.update_model(ref('films'), ref('today'), {columns}) }}}}",
+        },
+    )
+    for flags in ((), ("--empty",), ()):
+        statuses = project.dbt("run", *flags)
+        assert statuses == dict.fromkeys(statuses, "success")
+    assert project.query("select n_factors, epochs, users from mf_info(warm)") == [(3, 1, 40)]
+    assert project.query("select users from mf_info(next)") == [(41,)]
