@@ -9,7 +9,6 @@ A model is a relation, training is a table function, everything else is SQL.
 """
 
 from duckmf.bigquery import sql
-from duckmf.cursors import cursors
 from duckmf.dashboards import Titles, publish
 from duckmf.errors import DuckMFError
 from duckmf.plugin import connect, install, load
@@ -20,7 +19,6 @@ __all__ = [
     "Titles",
     "__version__",
     "connect",
-    "cursors",
     "install",
     "load",
     "publish",

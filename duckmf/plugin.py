@@ -27,16 +27,41 @@ _loaded: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
 _macros: list[duckdb.Statement] = []
 
 
-def load(con: duckdb.DuckDBPyConnection) -> None:
+class Loaded:
+    """Stands for a connection: the methods are the connection's own, its cursors are loaded too.
+
+    DuckDB keeps temp macros to the connection that made them, so that a cursor does not see those
+    of its connection. Giving them to a cursor takes 30 ms, 0.2 s on DuckDB 1.4.
+    """
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self._con = con
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """Open a cursor with the `mf_` functions."""
+        cursor = self._con.cursor()
+        add_macros(cursor)
+        return cursor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._con, name)
+
+
+def load(con: duckdb.DuckDBPyConnection | Loaded) -> Loaded:
     """Give a connection the `mf_` functions.
 
     The Python functions go to the database instance, once; the macros go to this connection, as
     temp macros. Nothing is written to the database, which may be read-only. Loading again is
-    harmless. Another connection or cursor of the instance needs a `load` of its own; those that
-    `cursors` opens have had it.
+    harmless. Another connection or cursor of the instance needs a `load` of its own.
+
+    Returns what stands for the connection where a client opens a cursor for each statement, as
+    jupysql (`%sql`) and `pandas.read_sql` do: its cursors are loaded.
     """
+    if isinstance(con, Loaded):
+        con = con._con
     add_functions(con)
     add_macros(con)
+    return Loaded(con)
 
 
 def add_functions(con: duckdb.DuckDBPyConnection) -> None:

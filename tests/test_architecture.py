@@ -49,7 +49,6 @@ ALLOWED = {
     "content": {"numpy", "pyarrow"},
     "projection": {"numpy"},
     "plugin": {"duckdb"},
-    "cursors": {"duckdb"},
     "dashboards": {"duckdb"},
     "dbt": {"dbt", "duckdb"},
     "sqlalchemy": {"sqlalchemy"},

@@ -20,7 +20,7 @@ FIT = (
 URL, ENGINE, NATIVE = (
     "{url}?plugin=duckmf",
     "from sqlalchemy import create_engine\nengine = create_engine('{url}', plugins=['duckmf'])",
-    "con = duckmf.cursors(duckdb.connect('{path}'))",
+    "con = duckmf.load(duckdb.connect('{path}'))",
 )
 Run = Callable[[str], Any]
 
@@ -100,7 +100,7 @@ def test_jupysql_reads_a_read_only_file(run, tmp_path):
     with duckmf.connect(path) as con:
         con.execute(f"create table ratings as from '{MOVIELENS / 'ratings.parquet'}'")
         con.execute(FIT)
-    run(f"con = duckmf.cursors(duckdb.connect('{path}', read_only=True))")
+    run(f"con = duckmf.load(duckdb.connect('{path}', read_only=True))")
     run("%sql con --alias here")
     assert len(run("%sql FROM mf_recommend(films, 196, k := 4)")) == 4
     assert len(run("%sql FROM mf_fit(ratings, user_id, movie_id, rating, epochs := 1)")) > 10_000
@@ -116,7 +116,7 @@ def test_jupysql_shows_what_is_wrong(run, way):
 
 def test_a_dataframe_is_a_source_for_jupysql(run):
     pytest.importorskip("pandas")
-    run("con = duckmf.cursors(duckmf.connect(config={'python_scan_all_frames': True}))")
+    run("con = duckmf.load(duckmf.connect(config={'python_scan_all_frames': True}))")
     run("%sql con --alias here")
     run(
         "import pandas as pd\nrated = pd.DataFrame({'u': [1, 1, 2], 'i': [1, 2, 1], 'r': [1.0, 2.0, 3.0]})"
@@ -127,15 +127,15 @@ def test_a_dataframe_is_a_source_for_jupysql(run):
     ]
 
 
-def test_without_cursors_a_statement_of_jupysql_finds_no_function(run):
+def test_jupysql_finds_no_function_through_the_connection_itself(run):
     run("con = duckdb.connect()\nduckmf.load(con)")
     run("%sql con --alias here")
     with pytest.raises(Exception, match="mf_models does not exist"):
         run("%sql FROM mf_models()")
 
 
-def test_cursors_stand_for_their_connection(small):
-    shared = duckmf.cursors(small)
+def test_what_load_returns_stands_for_the_connection(small):
+    shared = duckmf.load(duckmf.load(small))
     assert shared.execute("select 41 + 1").fetchall() == [(42,)]
     cursor = shared.cursor()
     cursor.execute("create table m as from mf_fit(ratings, user_id, item_id, rating, epochs := 1)")
@@ -145,11 +145,11 @@ def test_cursors_stand_for_their_connection(small):
         small.cursor().execute("from mf_models()")
 
 
-def test_pandas_reads_through_cursors(small):
+def test_pandas_reads_through_what_load_returns(small):
     pandas = pytest.importorskip("pandas")
     small.execute("create table m as from mf_fit(ratings, user_id, item_id, rating, epochs := 1)")
     with pytest.warns(UserWarning, match="SQLAlchemy"):
-        frame = pandas.read_sql("select * from mf_recommend(m, 1, k := 3)", duckmf.cursors(small))
+        frame = pandas.read_sql("select * from mf_recommend(m, 1, k := 3)", duckmf.load(small))
     assert frame["rank"].tolist() == [1, 2, 3]
 
 
@@ -234,7 +234,7 @@ def test_a_notebook_runs_in_a_kernel(tmp_path):
     import nbformat
 
     cells = [
-        "import duckmf\ncon = duckmf.cursors(duckmf.connect('shop.duckdb'))",
+        "import duckmf\ncon = duckmf.load(duckmf.connect('shop.duckdb'))",
         "%load_ext sql\n%sql con --alias shop",
         f"%sql CREATE TABLE ratings AS FROM '{MOVIELENS / 'ratings.parquet'}'",
         f"%sql {FIT}",
