@@ -15,7 +15,8 @@
 -- rating, ts               types that the model has
 -- epochs                   how often touched items, then touched users are solved, 1 to 1000
 -- duplicates               what several rows of one user and item mean, the stored one included, which
---                          counts as one row made before all others; as the model was trained if left out
+--                          counts as one row made before all others, or when it was if the model has
+--                          time terms; as the model was trained if left out
 -- threads                  threads to solve on (DuckDB's own setting)
 --
 -- Known users and items keep their codes, new ones get the codes after the largest. Rows of kind 'epoch'
