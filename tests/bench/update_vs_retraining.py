@@ -67,7 +67,8 @@ def cost(con: duckdb.DuckDBPyConnection, rounds: int) -> None:
     users, items, values = known.train.users, known.train.items, known.train.values
     arrays = pa.table({"user_id": users, "item_id": items, "rating": values})
     con.register("arrays", arrays)
-    con.execute("create table everything as select *, 1e9 + 60 * rowid as ts from arrays")
+    con.execute("create table rows as from arrays")
+    con.execute("create table everything as select *, 1e9 + hash(rowid) % 30000000 as ts from rows")
     con.execute("create table new as from everything where rowid % 100 = 0")
     con.execute("create table earlier as from everything where rowid % 100 > 0")
     for algorithm in ALGORITHMS:
