@@ -112,8 +112,10 @@ class Judge:
         ratings = self.parts(recipe).ratings
         return asdict(metrics.errors(factors, ratings, self._held_out, self.workers))
 
-    def lists(self, recipe: Recipe, factors: Factors) -> dict[str, Any]:
-        """The measures of lists."""
+    def lists(self, recipe: Recipe, factors: Factors, *, areas: bool = True) -> dict[str, Any]:
+        """The measures of lists; auc, which is dear, only with `areas`."""
         ratings = self.parts(recipe).ratings
-        lists = metrics.ranking(factors, ratings, self._relevant, *self._lists, self.workers)
+        lists = metrics.ranking(
+            factors, ratings, self._relevant, *self._lists, self.workers, areas=areas
+        )
         return asdict(lists)

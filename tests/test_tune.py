@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from duckmf import algorithms, progress
+from duckmf.race import Course, Race
 from duckmf.space import Range
-from duckmf.tuning import Halving
 from tests.conftest import model_of
 from tests.test_progress import Terminal
 
@@ -106,7 +106,7 @@ def test_hopeless_trials_stop_before_their_end(small):
     rows = tried(small, GRID)
     stopped = [row for row in rows if row[2] == "pruned"]
     assert stopped
-    assert {row[16] for row in stopped} <= {2, 4, 5}
+    assert min(row[16] for row in stopped) >= 2
     for row in rows:
         full = everything[row[6]]
         assert (row[2:] == full[2:]) if row[2] == "complete" else (row[16] < full[16])
@@ -119,30 +119,52 @@ def test_a_grid_begins_in_the_middle(small):
     assert sorted(penalties[2:]) == [0.1, 0.1, 10.0, 10.0]
 
 
-def test_a_trial_is_compared_with_the_earlier_ones_of_its_algorithm():
-    halving = Halving()
-    assert [halving.rung(done, 10, True) for done in range(1, 10)] == [
-        None,
-        0,
-        None,
-        1,
-        None,
-        2,
-        None,
-        None,
-        None,
+def course(losses: list[float], epochs: int = 10, steady: bool = True, kind: str = "als") -> Course:
+    """A trial that showed these losses, one after each tenth of its epochs."""
+    made = Course(kind, epochs, steady)
+    made.marks += [(made.goal(tenth), loss) for tenth, loss in enumerate(losses, start=1)]
+    return made
+
+
+def test_a_trial_would_end_where_its_last_two_tenths_lead():
+    assert course([9.0, 8.0, 7.0, 6.5]).prospect == pytest.approx(6.5 - 6 * 0.75)
+    assert course([9.0, 8.0]).prospect == pytest.approx(8 - 8 * 1.0)
+    assert course([9.0, 8.0, 7.0, 7.0, 7.0]).prospect == 7.0, "it stands still"
+    assert course([9.0]).prospect == -np.inf, "it has just begun"
+    assert course([9.0, 9.0, 8.0, 8.0], epochs=2).prospect == -np.inf, (
+        "of one epoch nothing is known"
+    )
+    assert [Course("svd", 15, True).goal(tenth) for tenth in range(1, 11)] == [
+        *(2, 3, 5, 6, 8),
+        *(9, 11, 12, 14, 15),
     ]
-    assert [halving.rung(done, 15, True) for done in (3, 6, 9)] == [0, 1, 2]
-    assert halving.rung(6, 10, False) is None, "it is over anyway"
-    assert halving.rung(1, 2, True) == 1, "two rungs at once"
-    losses = [5.0, 4.0, 6.0, 5.0, 5.5, 1.0]
-    stopped = [[halving.is_hopeless("als", rung, loss) for loss in losses] for rung in range(3)]
-    assert stopped == [
-        [False, False, True, False, True, False],
-        [False, False, True, False, True, False],
-        [False, False, True, True, True, False],
-    ]
-    assert not halving.is_hopeless("svd", 0, 9.0)
+
+
+def test_a_trial_that_would_not_come_to_the_best_one_is_hopeless():
+    race = Race()
+    fast, slow, late = course([9.0, 6.0]), course([9.0, 8.9]), course([9.0, 8.6])
+    race.enter([fast, slow, late])
+    race.pass_by([course([9.0])], 1)
+    assert not race.is_hopeless(course([9.5]), 1), "too early"
+    race.pass_by([fast, slow, late], 2)
+    assert [race.is_hopeless(trial, 2) for trial in (fast, slow, late)] == [False, True, False]
+    race.enter([course([9.0, 5.0])])
+    race.pass_by([course([9.0, 5.0])], 2)
+    assert race.is_hopeless(late, 2), "8.6 - 8 * 0.4 > 5"
+    alone = course([9.0, 8.9], kind="svd")
+    race.enter([alone])
+    race.pass_by([alone], 2)
+    assert not race.is_hopeless(alone, 2), "others are of another kind"
+
+
+def test_of_lists_of_models_of_ratings_the_worst_are_hopeless():
+    race = Race()
+    trials = [course([0.5 - n / 10, 0.5 + n / 10], steady=False) for n in range(10)]
+    race.enter(trials)
+    race.pass_by(trials, 2)
+    assert [race.is_hopeless(trial, 2) for trial in trials] == [False] * 8 + [True] * 2
+    race.pass_by(trials[:8], 7)
+    assert [race.is_hopeless(trial, 7) for trial in trials] == [False] * 3 + [True] * 7
 
 
 @pytest.mark.parametrize(
