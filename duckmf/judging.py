@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -104,7 +105,9 @@ class Judge:
         duplicates = recipe.options.duplicates
         if duplicates not in self._parts:
             rows = self._train, self._held_out
-            self._parts[duplicates] = parts_of(*rows, self._shape, duplicates, self.workers)
+            parts = parts_of(*rows, self._shape, duplicates, self.workers)
+            shared = replace(parts.ratings, layouts=WeakValueDictionary())
+            self._parts[duplicates] = replace(parts, ratings=shared)
         return self._parts[duplicates]
 
     def errors(self, recipe: Recipe, factors: Factors) -> dict[str, Any]:

@@ -5,8 +5,8 @@ until its last epoch as fast as it did of late, would not come to where the best
 it will hardly come first. This is asked at every tenth of the epochs, from the second one on: at
 first the losses of some models stand still for an epoch or two.
 
-The lists of models of ratings are another matter: they may become worse while the errors fall. Of
-those go on, at n tenths of the epochs, the best 10 - n tenths of the trials.
+The lists of models of ratings are another matter: they may become worse while the errors fall, and
+better again. There a tenth of the trials, the worst, leaves at each tenth after the second one.
 
 Sources: Domhan, Springenberg and Hutter 2015, "Speeding up automatic hyperparameter optimization of
 deep neural networks by extrapolation of learning curves", with a straight line in place of their
@@ -77,5 +77,5 @@ class Race:
         losses = sorted(self._losses[course.kind, tenth])
         if course.steady:
             return course.prospect > losses[0]
-        most = -(-self._entered[course.kind] * (TENTHS - tenth) // TENTHS)
-        return course.loss > losses[min(max(most, 1), len(losses)) - 1]
+        stay = -(-self._entered[course.kind] * (TENTHS - (tenth - FIRST)) // TENTHS)
+        return course.loss > losses[min(stay, len(losses)) - 1]

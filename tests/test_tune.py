@@ -162,9 +162,11 @@ def test_of_lists_of_models_of_ratings_the_worst_are_hopeless():
     trials = [course([0.5 - n / 10, 0.5 + n / 10], steady=False) for n in range(10)]
     race.enter(trials)
     race.pass_by(trials, 2)
-    assert [race.is_hopeless(trial, 2) for trial in trials] == [False] * 8 + [True] * 2
-    race.pass_by(trials[:8], 7)
-    assert [race.is_hopeless(trial, 7) for trial in trials] == [False] * 3 + [True] * 7
+    assert not any(race.is_hopeless(trial, 2) for trial in trials)
+    race.pass_by(trials, 3)
+    assert [race.is_hopeless(trial, 3) for trial in trials] == [False] * 9 + [True]
+    race.pass_by(trials[:5], 9)
+    assert [race.is_hopeless(trial, 9) for trial in trials[:5]] == [False] * 3 + [True] * 2
 
 
 @pytest.mark.parametrize(
