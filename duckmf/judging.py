@@ -88,7 +88,7 @@ class Judge:
         workers: Workers,
     ) -> None:
         """rows: to train on, and held out; shape: users and items; lists: k and `fused`."""
-        self._train, self._held_out = rows
+        self._train, self._held_out = rows[0], in_order(rows[1])
         self._shape, self._lists = shape, lists
         self.workers = workers
         codes = (np.arange(n, dtype=np.int32) for n in shape)
@@ -122,3 +122,9 @@ class Judge:
             factors, ratings, self._relevant, *self._lists, self.workers, areas=areas
         )
         return asdict(lists)
+
+
+def in_order(rows: Triples) -> Triples:
+    """The same rows in an order that does not depend on how they came: sums round alike."""
+    times = () if rows.times is None else (rows.times,)
+    return rows.select(np.lexsort((*times, rows.values, rows.items, rows.users)))

@@ -68,8 +68,7 @@ class Runner:
         with self._under_way():
             self._training = recipe.training(judge.parts(recipe), judge.workers)
             epochs = self._training.algorithm.epochs
-        steady = objective.is_error or recipe.algorithm.feedback == "implicit"
-        self.course = Course((recipe.name, epochs), epochs, steady)
+        self.course = Course((recipe.name, epochs), epochs)
 
     @property
     def left(self) -> int:
