@@ -99,15 +99,18 @@ class Runner:
                 self._end("pruned", self._training)
 
     def _look(self, training: Training, *, areas: bool = False) -> None:
-        """Take the loss; an error stands for the other, and is known already."""
+        """Take the loss of the best epoch, if it is a new one; rmse is known already."""
         best, trial, objective = training.best, self.trial, self._objective
         assert best is not None
-        if objective.is_error:
+        if objective.name == "rmse":
             assert best.validation_loss is not None
             self._loss = best.validation_loss
         elif areas or best.number != trial.best_epoch:
-            areas = areas or objective.name == "auc"
-            trial.metrics |= self._judge.lists(trial.recipe, training.factors, areas=areas)
+            if objective.is_error:
+                trial.metrics |= self._judge.errors(trial.recipe, training.factors)
+            else:
+                areas = areas or objective.name == "auc"
+                trial.metrics |= self._judge.lists(trial.recipe, training.factors, areas=areas)
             self._loss = objective.loss(trial.metrics[objective.name])
         trial.best_epoch = best.number
 
@@ -118,7 +121,7 @@ class Runner:
             TrainingError: the objective is not defined.
         """
         trial, objective = self.trial, self._objective
-        self._look(training, areas=status == "complete")
+        self._look(training, areas=status == "complete" and not objective.is_error)
         if trial.recipe.predicts_ratings(objective.has_rating):
             trial.metrics |= self._judge.errors(trial.recipe, training.factors)
         trial.value = trial.metrics[objective.name]

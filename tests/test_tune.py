@@ -319,6 +319,14 @@ def test_the_winner_of_all_trials_is_found_with_half_of_them_stopped(movielens, 
     assert saved > 0.1
 
 
+def test_by_mae_the_errors_themselves_are_compared(movielens):
+    """Here the second by MAE is the better one by RMSE, which training watches."""
+    of = "ratings, user_id, movie_id, rating"
+    space = f"{WINNERS['als']}, objective := 'mae', seed := 3"
+    everything = tried(movielens, f"{space}, prune := false", "searched, value", of)
+    assert tried(movielens, space, "searched, value", of)[0] == everything[0]
+
+
 def test_a_trial_that_is_last_for_half_of_its_epochs_wins(movielens):
     of = "ratings, user_id, movie_id, rating"
     penalties = [0.3, 0.4, 0.5, 1.0]
