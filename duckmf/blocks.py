@@ -41,8 +41,7 @@ class Deal:
 
 def deal(counts: NDArray[np.int64], blocks: int, row_bytes: int) -> Deal:
     """Deal out rows by falling count, there and back again, so that all cells get a like share."""
-    rows = ceil(len(counts) / blocks)
-    cells = min(MOST_CELLS, rows, ceil(rows * row_bytes / CELL_BYTES))
+    cells = n_cells_of(len(counts), blocks, row_bytes)
     n_cells = blocks * cells
     turn = np.arange(len(counts)) % (2 * n_cells)
     by_count = np.argsort(-counts, kind="stable")
@@ -53,6 +52,12 @@ def deal(counts: NDArray[np.int64], blocks: int, row_bytes: int) -> Deal:
     position[order] = np.arange(len(order), dtype=np.int32)
     bounds = np.searchsorted(cell[order], np.arange(blocks + 1) * cells)
     return Deal(order, position, cell, cells, bounds.tolist())
+
+
+def n_cells_of(n_rows: int, blocks: int, row_bytes: int) -> int:
+    """The cells of one side of a block."""
+    rows = ceil(n_rows / blocks)
+    return min(MOST_CELLS, rows, ceil(rows * row_bytes / CELL_BYTES))
 
 
 @dataclass(frozen=True)
@@ -78,11 +83,23 @@ class Blocks:
         return [(self.bounds[entry], self.bounds[entry + 1]) for entry in entries]
 
 
+def n_blocks_of(ratings: Ratings) -> int:
+    """The blocks of one side."""
+    blocks = isqrt(len(ratings) // BLOCK_RATINGS)
+    return max(1, min(blocks, MOST_BLOCKS, len(ratings.by_user), len(ratings.by_item)))
+
+
+def grid_of(ratings: Ratings, n_factors: int) -> tuple[int, ...]:
+    """The same for the same layout of the same ratings with the same seed."""
+    blocks = n_blocks_of(ratings)
+    sides = ratings.by_user, ratings.by_item
+    return (blocks, *(n_cells_of(len(side), blocks, 4 * n_factors) for side in sides))
+
+
 def lay_out(ratings: Ratings, n_factors: int, seed: int, workers: Workers) -> Blocks:
     """Deal the ratings out to blocks and cells, and shuffle them inside each cell."""
     by_user, by_item = ratings.by_user, ratings.by_item
-    blocks = isqrt(len(ratings) // BLOCK_RATINGS)
-    blocks = max(1, min(blocks, MOST_BLOCKS, len(by_user), len(by_item)))
+    blocks = n_blocks_of(ratings)
     users = deal(by_user.counts, blocks, 4 * n_factors)
     items = deal(by_item.counts, blocks, 4 * n_factors)
     rows, bounds = sort_into_cells(by_user, users, items, seed, workers)

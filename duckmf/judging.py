@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -87,7 +88,7 @@ class Judge:
         workers: Workers,
     ) -> None:
         """rows: to train on, and held out; shape: users and items; lists: k and `fused`."""
-        self._train, self._held_out = rows
+        self._train, self._held_out = rows[0], in_order(rows[1])
         self._shape, self._lists = shape, lists
         self.workers = workers
         codes = (np.arange(n, dtype=np.int32) for n in shape)
@@ -104,7 +105,9 @@ class Judge:
         duplicates = recipe.options.duplicates
         if duplicates not in self._parts:
             rows = self._train, self._held_out
-            self._parts[duplicates] = parts_of(*rows, self._shape, duplicates, self.workers)
+            parts = parts_of(*rows, self._shape, duplicates, self.workers)
+            shared = replace(parts.ratings, layouts=WeakValueDictionary())
+            self._parts[duplicates] = replace(parts, ratings=shared)
         return self._parts[duplicates]
 
     def errors(self, recipe: Recipe, factors: Factors) -> dict[str, Any]:
@@ -112,8 +115,16 @@ class Judge:
         ratings = self.parts(recipe).ratings
         return asdict(metrics.errors(factors, ratings, self._held_out, self.workers))
 
-    def lists(self, recipe: Recipe, factors: Factors) -> dict[str, Any]:
-        """The measures of lists."""
+    def lists(self, recipe: Recipe, factors: Factors, *, areas: bool = True) -> dict[str, Any]:
+        """The measures of lists; auc, which is dear, only with `areas`."""
         ratings = self.parts(recipe).ratings
-        lists = metrics.ranking(factors, ratings, self._relevant, *self._lists, self.workers)
+        lists = metrics.ranking(
+            factors, ratings, self._relevant, *self._lists, self.workers, areas=areas
+        )
         return asdict(lists)
+
+
+def in_order(rows: Triples) -> Triples:
+    """The same rows in an order that does not depend on how they came: sums round alike."""
+    times = () if rows.times is None else (rows.times,)
+    return rows.select(np.lexsort((*times, rows.values, rows.items, rows.users)))

@@ -38,7 +38,7 @@ class Errors:
 
 @dataclass(frozen=True)
 class RankingMetrics:
-    """Means over the users of the test rows; auc is None where nobody has one."""
+    """Means over the users of the test rows; auc is None where nobody has one, or nobody asked."""
 
     precision: float
     recall: float
@@ -156,12 +156,20 @@ def _vector(array: Any) -> Floats | None:
 
 
 def ranking(
-    factors: Factors, ratings: Ratings, relevant: Relevant, k: int, fused: bool, workers: Workers
+    factors: Factors,
+    ratings: Ratings,
+    relevant: Relevant,
+    k: int,
+    fused: bool,
+    workers: Workers,
+    *,
+    areas: bool = True,
 ) -> RankingMetrics:
     """The measures at k of the lists of the users in `relevant`, which has at least one.
 
     A user without training ratings, or of a model that has nothing of users, gets the items by
-    their number of ratings. `fused` tells how DuckDB adds up, as in `Ranking`.
+    their number of ratings. `fused` tells how DuckDB adds up, as in `Ranking`. `areas` whether to
+    take auc, which costs much more than the others, since it looks at the order of all items.
     """
     factors = at_the_end(factors)
     columns = np.full((len(fields(RankingMetrics)), len(relevant)), np.nan)
@@ -173,10 +181,11 @@ def ranking(
         if len(places):
             group = _Group(scorer, ratings, relevant, places)
             columns[:-1, places] = group.measures(k, fused, workers)
-            columns[-1, places] = group.areas(workers)
-    areas = columns[-1][~np.isnan(columns[-1])]
+            if areas:
+                columns[-1, places] = group.areas(workers)
+    known = columns[-1][~np.isnan(columns[-1])]
     means: list[float] = columns[:-1].mean(axis=1).tolist()
-    return RankingMetrics(*means, float(areas.mean()) if len(areas) else None)  # type: ignore[call-arg]
+    return RankingMetrics(*means, float(known.mean()) if len(known) else None)  # type: ignore[call-arg]
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,8 @@ from numpy.typing import NDArray
 from duckmf.errors import DataError
 from duckmf.kernels import sparse
 from duckmf.threads import Workers
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,22 @@ class Ratings:
 
     by_user: Rows  # with the times, if there are any
     by_item: Rows
+    layouts: WeakValueDictionary[Hashable, Any] | None = None  # of trainings side by side
 
     def __len__(self) -> int:
         return len(self.by_user.indices)
+
+    def laid_out(self, key: Hashable, lay_out: Callable[[], T]) -> T:
+        """A layout; the one that another training still uses, where trainings share what they do.
+
+        Layouts of equal keys must be equal, and nobody may change them.
+        """
+        if self.layouts is None:
+            return lay_out()
+        layout: T | None = self.layouts.get(key)
+        if layout is None:
+            layout = self.layouts[key] = lay_out()
+        return layout
 
 
 @dataclass

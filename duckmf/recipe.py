@@ -44,6 +44,10 @@ class Recipe:
         feedback = self.algorithm.feedback
         check_feedback(gathering.counts, self.name, feedback, gathering.has_rating)
 
+    def predicts_ratings(self, has_rating: bool) -> bool:
+        """Whether the model predicts ratings, and the source has some to compare them with."""
+        return self.algorithm.feedback == "explicit" and has_rating
+
     def training(self, parts: Parts, workers: Workers, exactly: int | None = None) -> Training:
         """A training before its first epoch; of `exactly` so many, or as its options say."""
         algorithm = algorithms.make(self.algorithm, parts.ratings, self.options, workers)

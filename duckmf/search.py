@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -34,17 +34,21 @@ class Try:
         return json.dumps([self.space.name, self.searched])
 
 
+# The loss of a trial, None if it failed; and whether it came to its end.
+Outcome: TypeAlias = tuple[float | None, bool]
+
+
 class Search(Protocol):
     """Proposes combinations, each at most once."""
 
     n_trials: int  # the most that it proposes
 
-    def propose(self) -> Try | None:
-        """What to try next; None at the end."""
+    def propose(self, most: int) -> list[Try]:
+        """What to try next, at most so many at once; nothing at the end."""
         ...
 
-    def learn(self, loss: float | None, complete: bool) -> None:
-        """What came of the last proposal: its loss, None if it failed."""
+    def learn(self, outcomes: list[Outcome]) -> None:
+        """What came of the last proposals, in their order."""
         ...
 
 
@@ -102,11 +106,11 @@ class Grid:
         self.n_trials = len(tries)
         self._rest = iter(tries)
 
-    def propose(self) -> Try | None:
-        """What to try next; None at the end."""
-        return next(self._rest, None)
+    def propose(self, most: int) -> list[Try]:
+        """What to try next; nothing at the end."""
+        return list(itertools.islice(self._rest, most))
 
-    def learn(self, loss: float | None, complete: bool) -> None:
+    def learn(self, outcomes: list[Outcome]) -> None:
         """All is tried, whatever comes of it."""
 
 
@@ -140,11 +144,11 @@ class Random:
         self.n_trials = most
         self._rest = itertools.islice(listed, most)
 
-    def propose(self) -> Try | None:
-        """What to try next; None at the end."""
-        return next(self._rest, None)
+    def propose(self, most: int) -> list[Try]:
+        """What to try next; nothing at the end."""
+        return list(itertools.islice(self._rest, most))
 
-    def learn(self, loss: float | None, complete: bool) -> None:
+    def learn(self, outcomes: list[Outcome]) -> None:
         """Draws do not depend on what came before."""
 
     def _draw(self) -> Try:
@@ -190,34 +194,40 @@ class Tpe:
         self._states = optuna.trial.TrialState
         verbosity = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        sampler = optuna.samplers.TPESampler(
-            seed=seed % 2**32, n_startup_trials=max(1, min(10, self.n_trials // 3))
-        )
+        self._drawn_evenly = max(1, min(10, self.n_trials // 3))
+        sampler = optuna.samplers.TPESampler(seed=seed % 2**32, n_startup_trials=self._drawn_evenly)
         self._study = optuna.create_study(direction="minimize", sampler=sampler)
         optuna.logging.set_verbosity(verbosity)
-        self._trial: Any = None
-        self._known: dict[str, tuple[float | None, bool]] = {}
-        self._key = ""
+        self._known: dict[str, Outcome] = {}
+        self._asked: dict[str, list[Any]] = {}  # optuna's trials of each combination under way
 
-    def propose(self) -> Try | None:
-        """What to try next; None at the end."""
-        if len(self._known) >= self.n_trials:
-            return None
+    def propose(self, most: int) -> list[Try]:
+        """What to try next: some of the first ones, later one at a time, since each teaches."""
+        most = min(most, max(1, self._drawn_evenly - len(self._known)))
+        most = min(most, self.n_trials - len(self._known))
+        tries: list[Try] = []
         for _ in range(REPEATS):
-            drawn = self._draw()
-            if drawn.key not in self._known:
-                self._key = drawn.key
-                return drawn
-            self._tell(*self._known[drawn.key])
-        return None
+            if len(tries) == most:
+                break
+            trial, drawn = self._draw()
+            if drawn.key in self._known:
+                self._tell(trial, *self._known[drawn.key])
+                continue
+            if drawn.key not in self._asked:
+                tries.append(drawn)
+            self._asked.setdefault(drawn.key, []).append(trial)
+        return tries
 
-    def learn(self, loss: float | None, complete: bool) -> None:
-        """Remember what came of the last proposal."""
-        self._known[self._key] = loss, complete
-        self._tell(loss, complete)
+    def learn(self, outcomes: list[Outcome]) -> None:
+        """Remember what came of the last proposals."""
+        for (key, trials), outcome in zip(self._asked.items(), outcomes, strict=True):
+            self._known[key] = outcome
+            for trial in trials:
+                self._tell(trial, *outcome)
+        self._asked.clear()
 
-    def _draw(self) -> Try:
-        self._trial = trial = self._study.ask()
+    def _draw(self) -> tuple[Any, Try]:
+        trial = self._study.ask()
         space = self._spaces[trial.suggest_categorical("algorithm", list(self._spaces))]
         searched = {
             name: values[
@@ -226,18 +236,19 @@ class Tpe:
             for name, values in space.choices.items()
         }
         for name, span in space.ranges.items():
-            searched[name] = self._suggest(f"{space.name} {name}", span)
-        return Try(space, searched)
+            searched[name] = _suggested(trial, f"{space.name} {name}", span)
+        return trial, Try(space, searched)
 
-    def _suggest(self, name: str, span: Range) -> Any:
-        suggest = self._trial.suggest_int if span.whole else self._trial.suggest_float
-        return suggest(name, span.low, span.high, log=span.log)
-
-    def _tell(self, loss: float | None, complete: bool) -> None:
+    def _tell(self, trial: Any, loss: float | None, complete: bool) -> None:
         if loss is None:
-            self._study.tell(self._trial, state=self._states.FAIL)
+            self._study.tell(trial, state=self._states.FAIL)
         elif complete:
-            self._study.tell(self._trial, loss)
+            self._study.tell(trial, loss)
         else:
-            self._trial.report(loss, 0)
-            self._study.tell(self._trial, state=self._states.PRUNED)
+            trial.report(loss, 0)
+            self._study.tell(trial, state=self._states.PRUNED)
+
+
+def _suggested(trial: Any, name: str, span: Range) -> Any:
+    suggest = trial.suggest_int if span.whole else trial.suggest_float
+    return suggest(name, span.low, span.high, log=span.log)

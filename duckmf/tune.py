@@ -10,8 +10,9 @@ from duckmf.fit import Fitting
 from duckmf.progress import Progress
 from duckmf.ratings import Triples
 from duckmf.run import Run
-from duckmf.training import Epoch, Training
-from duckmf.tuning import Trial, Tuning, row
+from duckmf.training import Epoch
+from duckmf.trial import Trial, row
+from duckmf.tuning import Tuning
 
 
 class Trials:
@@ -42,26 +43,23 @@ class Trials:
 
     def step(self) -> None:
         """One more epoch of a trial; the step after the last one tells that there is none."""
-        step = next(self._steps, None)
-        self.more = step is not None
-        if step is not None:
+        trial = next(self._steps, None)
+        self.more = trial is not None
+        if trial is not None:
             self._done += 1
-            self._show(*step)
+            self._show(trial)
 
-    def _show(self, trial: Trial, training: Training) -> None:
-        ended = [other.epochs for other in self.tuning.trials[:-1]]
-        usual = sum(ended) / len(ended) if ended else training.algorithm.epochs
-        rest = (self.tuning.n_trials - trial.number) * usual
-        rest += (training.algorithm.epochs - trial.epochs) if training.more else 0
-        notes = {"trial": f"{trial.number}/{self.tuning.n_trials}"}
-        best = self.tuning.ranked()[0].value
+    def _show(self, trial: Trial) -> None:
+        tuning = self.tuning
+        notes = {"trial": f"{trial.number}/{tuning.n_trials}"}
+        best = tuning.ranked()[0].value
         if best is not None:
-            notes[self.tuning.objective] = f"{best:.4f}"
-        self.progress.move(self._done, self._done + round(rest), notes)
+            notes[tuning.objective.name] = f"{best:.4f}"
+        self.progress.move(self._done, self._done + tuning.left, notes)
 
     def rows(self, threads: int) -> list[dict[str, Any]]:
         """All trials as `mf_tune` returns them, the best first."""
-        ranked, objective = self.tuning.ranked(), self.tuning.objective
+        ranked, objective = self.tuning.ranked(), self.tuning.objective.name
         return [row(trial, rank, objective, threads) for rank, trial in enumerate(ranked, start=1)]
 
 
@@ -151,7 +149,7 @@ class FitBest(Fitting):
         tuning = self._trials.tuning
         best = tuning.best
         self._tuned = {
-            "objective": tuning.objective,
+            "objective": tuning.objective.name,
             "value": best.value,
             "trials": self._trials.rows(self.threads),
             "seconds": sum(trial.seconds for trial in tuning.trials),

@@ -1,4 +1,4 @@
-"""A tuning: one trial after the other on the same rows, hopeless ones stopped early.
+"""A tuning: trials on the same rows, some of them side by side, hopeless ones stopped early.
 
 A trial is the training that mf_fit makes of its options with the same rows held out.
 """
@@ -6,47 +6,27 @@ A trial is the training that mf_fit makes of its options with the same rows held
 from __future__ import annotations
 
 import math
-import time
-from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
 from typing import Any
-
-import numpy as np
 
 from duckmf import metrics, search
 from duckmf.checks import check_count
-from duckmf.errors import DataError, OptionError, TrainingError, named
+from duckmf.errors import DataError, OptionError, TrainingError
 from duckmf.gathering import Gathering
 from duckmf.judging import Division, Judge
+from duckmf.race import TENTHS, Race
 from duckmf.ratings import Triples
 from duckmf.recipe import Recipe
 from duckmf.search import Search, Try
 from duckmf.space import spaces
 from duckmf.threads import Workers
-from duckmf.training import Training
+from duckmf.trial import Objective, Runner, Trial
 
-# (a share of a trial's epochs, the share of the earlier trials among whose best it goes on)
-RUNGS = ((0.2, 3 / 4), (0.4, 1 / 2), (0.6, 1 / 3))
 TRIALS = 20
-ERRORS = ("rmse", "mae")  # the objectives that are smaller where a model is better
 LONGEST_LIST = 100_000
-
-
-@dataclass
-class Trial:
-    """One combination of options, and what came of it."""
-
-    number: int
-    recipe: Recipe
-    searched: dict[str, Any]
-    status: str = "complete"
-    error: str | None = None
-    value: float | None = None  # of the objective
-    metrics: dict[str, float | None] = field(default_factory=dict)
-    epochs: int = 0
-    best_epoch: int | None = None
-    seconds: float = 0.0
+# Trials that run side by side where they are compared: few, since each holds a model and the best
+# epoch of it; more would hardly be told apart sooner.
+ABREAST = 4
 
 
 class Tuning:
@@ -69,13 +49,22 @@ class Tuning:
         self._k = check_count("k", request["k"], 1, LONGEST_LIST)
         self.objective = self._objective(request["objective"])
         self._search = self._find(request["search"], request["trials"])
-        self._halving = Halving() if _flag("prune", request["prune"]) else None
+        self._race = Race() if _flag("prune", request["prune"]) else None
         self.trials: list[Trial] = []
+        self._abreast: list[Runner] = []
 
     @property
     def n_trials(self) -> int:
         """The most trials that there will be."""
         return self._search.n_trials
+
+    @property
+    def left(self) -> int:
+        """Epochs that may still come: all of the trials under way, the usual number of the rest."""
+        ended = [trial.epochs for trial in self.trials if trial.status != "running"]
+        usual = sum(ended) / len(ended) if ended else self._abreast[0].course.epochs
+        rest = (self.n_trials - len(self.trials)) * usual
+        return sum(runner.left for runner in self._abreast) + round(rest)
 
     @property
     def best(self) -> Trial:
@@ -93,10 +82,9 @@ class Tuning:
 
     def ranked(self) -> list[Trial]:
         """Complete trials before stopped ones before failed ones; the best of each first."""
-        order = ("complete", "pruned", "failed")
-        return sorted(
-            self.trials, key=lambda t: (order.index(t.status), self._loss(t.value), t.number)
-        )
+        order = ("complete", "pruned", "failed", "running")
+        loss = self.objective.loss
+        return sorted(self.trials, key=lambda t: (order.index(t.status), loss(t.value), t.number))
 
     def check(self, gathering: Gathering) -> None:
         """Refuse ratings that an algorithm cannot learn from.
@@ -107,9 +95,7 @@ class Tuning:
         for recipe in self.examples:
             recipe.check(gathering)
 
-    def steps(
-        self, rows: Triples, shape: tuple[int, int], workers: Workers
-    ) -> Iterator[tuple[Trial, Training]]:
+    def steps(self, rows: Triples, shape: tuple[int, int], workers: Workers) -> Iterator[Trial]:
         """Run all trials; a step is an epoch of one.
 
         Raises:
@@ -117,82 +103,50 @@ class Tuning:
         """
         divided = self._divide(rows, self.examples[0].options.seed)
         judge = Judge(divided, shape, (self._k, self._fused), workers)
-        if self.objective not in ERRORS and not judge.n_relevant:
+        if not self.objective.is_error and not judge.n_relevant:
             raise DataError(
-                f"mf_fit: no held-out row is relevant; objective '{self.objective}' needs some."
+                f"mf_fit: no held-out row is relevant; objective '{self.objective.name}' needs "
+                "some."
             )
-        while (tried := self._search.propose()) is not None:
-            trial = Trial(len(self.trials) + 1, self._recipe(tried), tried.searched)
-            self.trials.append(trial)
-            yield from self._run(trial, judge)
-            complete = trial.status == "complete"
-            self._search.learn(None if trial.value is None else self._loss(trial.value), complete)
+        while tries := self._search.propose(1 if self._race is None else ABREAST):
+            self._abreast = [self._runner(tried, judge) for tried in tries]
+            yield from self._run()
+            self._search.learn([self._outcome(runner.trial) for runner in self._abreast])
 
-    def _run(self, trial: Trial, judge: Judge) -> Iterator[tuple[Trial, Training]]:
-        began = time.perf_counter()
-        try:
-            training = trial.recipe.training(judge.parts(trial.recipe), judge.workers)
-            while training.more and trial.status == "complete":
-                training.epoch()
-                trial.epochs = len(training.log)
-                if self._is_hopeless(trial, training, judge):
-                    trial.status = "pruned"
-                yield trial, training
-            self._judge(trial, training, judge)
-        except TrainingError as error:
-            trial.status, trial.error = "failed", str(named(error, self._function))
-        trial.seconds = time.perf_counter() - began
+    def _runner(self, tried: Try, judge: Judge) -> Runner:
+        trial = Trial(len(self.trials) + 1, self._recipe(tried), tried.searched)
+        self.trials.append(trial)
+        return Runner(trial, judge, self.objective)
 
-    def _is_hopeless(self, trial: Trial, training: Training, judge: Judge) -> bool:
-        if self._halving is None:
-            return False
-        rung = self._halving.rung(trial.epochs, training.algorithm.epochs, training.more)
-        if rung is None:
-            return False
-        loss = self._loss_so_far(trial.recipe, training, judge)
-        return self._halving.is_hopeless(trial.recipe.name, rung, loss)
+    def _run(self) -> Iterator[Trial]:
+        race, racing = self._race, self._abreast
+        if race is not None:
+            race.enter(runner.course for runner in racing)
+        for tenth in range(1, TENTHS + 1):
+            for runner in racing:
+                for _ in runner.run(runner.course.goal(tenth)):
+                    yield runner.trial
+            if race is not None:
+                racing = _promising(race, racing, tenth)
 
-    def _loss_so_far(self, recipe: Recipe, training: Training, judge: Judge) -> float:
-        """Of the best epoch; an error stands for the other, and is known already."""
-        if self.objective not in ERRORS:
-            return self._loss(judge.lists(recipe, training.factors)[self.objective])
-        assert training.best is not None
-        assert training.best.validation_loss is not None
-        return training.best.validation_loss
-
-    def _judge(self, trial: Trial, training: Training, judge: Judge) -> None:
-        trial.best_epoch = training.best.number if training.best else None
-        if self._has_errors(trial.recipe):
-            trial.metrics |= judge.errors(trial.recipe, training.factors)
-        if self.objective not in ERRORS:
-            trial.metrics |= judge.lists(trial.recipe, training.factors)
-        trial.value = trial.metrics[self.objective]
-        if trial.value is None:
-            raise TrainingError(
-                f"mf_fit: {self.objective} is not defined: nobody has an item that is not relevant."
-            )
-
-    def _loss(self, value: float | None) -> float:
-        if value is None:
-            return math.inf
-        return value if self.objective in ERRORS else -value
+    def _outcome(self, trial: Trial) -> tuple[float | None, bool]:
+        loss = None if trial.value is None else self.objective.loss(trial.value)
+        return loss, trial.status == "complete"
 
     def _recipe(self, tried: Try) -> Recipe:
         return Recipe.parse(tried.space.name, tried.space.fixed | tried.searched, self._counts)
 
-    def _has_errors(self, recipe: Recipe) -> bool:
-        return recipe.algorithm.feedback == "explicit" and bool(self._counts["has_rating"])
-
-    def _objective(self, given: str | None) -> str:
-        all_have_errors = all(map(self._has_errors, self.examples))
-        objective = given or ("rmse" if all_have_errors else "ndcg")
-        if objective not in metrics.NAMES:
+    def _objective(self, given: str | None) -> Objective:
+        has_rating = bool(self._counts["has_rating"])
+        ranking = [r.name for r in self.examples if not r.predicts_ratings(has_rating)]
+        name = given or ("ndcg" if ranking else "rmse")
+        if name not in metrics.NAMES:
             names = ", ".join(f"'{name}'" for name in metrics.NAMES)
-            raise OptionError(f"mf_fit: objective is {objective!r}; give one of {names}.")
-        if objective in ERRORS and not all_have_errors:
-            name = next(r.name for r in self.examples if not self._has_errors(r))
+            raise OptionError(f"mf_fit: objective is {name!r}; give one of {names}.")
+        objective = Objective(name, self._function, has_rating)
+        if objective.is_error and ranking:
             raise OptionError(
-                f"mf_fit: objective is '{objective}' but algorithm '{name}' predicts no ratings "
+                f"mf_fit: objective is '{name}' but algorithm '{ranking[0]}' predicts no ratings "
                 "here; choose objective := 'ndcg'."
             )
         return objective
@@ -209,54 +163,21 @@ class Tuning:
         return search.find(name, self._spaces, most, self.examples[0].options.seed)
 
 
-class Halving:
-    """Stops a trial that is not among the best of the earlier ones, as far as they had come then.
-
-    Asynchronous successive halving, so that one model is held at a time (Li et al. 2020, "A system
-    for massively parallel hyperparameter tuning"), with rungs that begin gently: a model of more
-    factors, or with smaller steps, is behind at first. Only trials of one algorithm are compared:
-    others come down at another pace.
-    """
-
-    def __init__(self) -> None:
-        self._losses: dict[tuple[str, int], list[float]] = defaultdict(list)
-
-    def rung(self, done: int, epochs: int, more: bool) -> int | None:
-        """The rung that a trial reaches with an epoch, if it reaches one before its end."""
-        reached = [
-            n for n, (share, _) in enumerate(RUNGS) if done == math.ceil(share * epochs - 1e-9)
-        ]
-        return reached[-1] if reached and more else None
-
-    def is_hopeless(self, name: str, rung: int, loss: float) -> bool:
-        """Whether a trial of an algorithm should end on a rung; its loss is remembered."""
-        earlier = self._losses[name, rung]
-        hopeless = bool(earlier) and loss > float(np.quantile(earlier, RUNGS[rung][1]))
-        earlier.append(loss)
-        return hopeless
+def _promising(race: Race, runners: list[Runner], tenth: int) -> list[Runner]:
+    """Those that go on, or have come to their end; the others are stopped."""
+    runners = [runner for runner in runners if runner.trial.status != "failed"]
+    for runner in runners:
+        runner.mark()
+    race.pass_by((runner.course for runner in runners), tenth)
+    hopeless = [
+        runner for runner in runners if runner.left and race.is_hopeless(runner.course, tenth)
+    ]
+    for runner in hopeless:
+        runner.stop()
+    return [runner for runner in runners if runner not in hopeless]
 
 
 def _flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise OptionError(f"mf_fit: {name} is {value!r}; give true or false.")
     return value
-
-
-def row(trial: Trial, rank: int, objective: str, threads: int) -> dict[str, Any]:
-    """A trial as `mf_tune` returns it."""
-    return {
-        "rank": rank,
-        "trial": trial.number,
-        "status": trial.status,
-        "objective": objective,
-        "value": trial.value,
-        "algorithm": trial.recipe.name,
-        "searched": trial.searched,
-        **dict.fromkeys(metrics.NAMES),
-        **trial.metrics,
-        "epochs": trial.epochs,
-        "best_epoch": trial.best_epoch,
-        "seconds": trial.seconds,
-        "options": asdict(trial.recipe.options) | {"threads": threads},
-        "error": trial.error,
-    }

@@ -11,20 +11,21 @@
 -- algorithms use is searched for those.
 --
 -- The source is read and encoded once. A trial is the training that mf_fit makes of its options with the same
--- rows held out: it stops early, and its best epoch counts. Trials of few factors come first, and among them
--- those whose values are in the middle of their lists. With the same data and seed the trials are the same, in
--- the same order, and so are their numbers.
+-- rows held out: it stops early, and its best epoch counts. Of a grid, those trials come first whose values are
+-- in the middle of their lists. With the same data and seed the trials are the same, in the same order, and so
+-- are their numbers, whatever the order of the rows and the number of threads.
 --
 -- mf_tune returns a row for each trial, the best first:
 --   rank                 1 is the best: complete trials come before pruned ones, those before failed ones
---   trial                the trials in the order in which they ran
+--   trial                the trials in the order in which they began
 --   status               'complete'; 'pruned', if it was stopped as hopeless; 'failed', as the error says
 --   objective, value     what was to be made best, and how good it is on the rows held out
 --   algorithm, searched  the algorithm, and the options that were searched, as JSON
 --   rmse, mae            those of mf_evaluate on the rows held out; NULL for models that predict no ratings
 --   precision, recall, ndcg, map, mrr, hit_rate, auc
 --                        those of mf_evaluate_ranking at k; NULL unless the objective is one of them, since
---                        their time grows with users times items
+--                        their time grows with users times items; auc, the dearest, is NULL for pruned trials
+--                        too, unless it is the objective
 --   epochs, best_epoch   how long it trained, and which epoch was best
 --   seconds              of training and judging
 --   options              all options of the trial, as JSON
@@ -47,9 +48,14 @@
 -- validation_fraction      or a share of the rows (0.1)
 -- validation_method        which share: 'random', by a hash of user, item and seed (default), or 'time', the
 --                          latest rows by ts
--- prune                    stop hopeless trials (true): those that after two tenths of their epochs are not among
---                          the best three quarters of the earlier trials of their algorithm, as they were then;
---                          after four tenths, the best half; after six, the best third (Li et al. 2020)
+-- prune                    stop hopeless trials (true). Four trials run side by side, each with its factors and
+--                          those of its best epoch in memory, and are compared with those of the same algorithm
+--                          and epochs at each tenth of them. From the second tenth on, a trial ends if at its pace
+--                          of the last two tenths it would not come to where the best one is already. Once the
+--                          objective of a trial has become worse on its way, as lists may, its pace tells nothing:
+--                          then a tenth of the trials, the worst, ends at each further tenth. A winner that is
+--                          last until the end can be lost, such as bpr with the longest steps; false runs all
+--                          trials to their end, one after the other
 -- The other options: as in mf_fit.
 create or replace macro mf_tune(
     source, user_id, item_id, rating := NULL, ts := NULL,

@@ -35,7 +35,9 @@ ALLOWED = {
     "space": set(),
     "search": {"numpy"},  # and optuna, which it imports by name where it is asked for
     "judging": {"numpy"},
-    "tuning": {"numpy"},
+    "race": set(),
+    "trial": set(),
+    "tuning": set(),
     "tune": set(),
     "fit": {"numpy", "duckdb", "numba"},
     "update": {"numpy"},

@@ -115,7 +115,10 @@ class Bpr(Implicit):
         self._workers = workers
         positives = positive(ratings.by_user)
         counts = np.bincount(positives.indices, minlength=len(ratings.by_item))
-        self._grid = grid = Grid.of(positives, counts, options, workers)
+        key = ("bpr", options.seed, options.n_factors, options.negative_sampling)
+        self._grid = grid = ratings.laid_out(
+            key, lambda: Grid.of(positives, counts, options, workers)
+        )
         self._kept = chances(counts[grid.items.order], options.popularity_exponent)
         self._bi = np.zeros(len(counts), np.float32)
         rng = np.random.default_rng(options.seed)

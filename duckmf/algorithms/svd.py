@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 from duckmf.algorithms import als
 from duckmf.algorithms.explicit import Explicit
 from duckmf.algorithms.temporal import TemporalOptions
-from duckmf.blocks import Blocks, lay_out
+from duckmf.blocks import Blocks, grid_of, lay_out
 from duckmf.kernels.sgd import descend
 from duckmf.model import Factors, Fixed, Known, Solved
 from duckmf.options import option
@@ -152,13 +152,17 @@ class Svd(Explicit):
         """The ratings as they are visited; and their places by user, if time terms change them."""
         options, workers = self.options, self._workers
         if not options.temporal:
-            blocks = lay_out(ratings, options.n_factors, options.seed, workers)
-            blocks.values[:] = self._scaled(blocks.values)
-            return blocks, None
+            key = ("svd", options.seed, grid_of(ratings, options.n_factors))
+            return ratings.laid_out(key, lambda: self._scaled_layout(ratings)), None
         numbered = Ratings(ratings.by_user.numbered(), ratings.by_item)
         blocks = lay_out(numbered, options.n_factors, options.seed, workers)
         places = blocks.values.view(np.int32)
         return replace(blocks, values=self._scaled(ratings.by_user.values[places])), places
+
+    def _scaled_layout(self, ratings: Ratings) -> Blocks:
+        blocks = lay_out(ratings, self.options.n_factors, self.options.seed, self._workers)
+        blocks.values[:] = self._scaled(blocks.values)
+        return blocks
 
     def _scaled(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         scaled: NDArray[np.float32] = (values - np.float32(self._mu)) / np.float32(self._sigma)
