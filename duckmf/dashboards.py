@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import duckdb
@@ -40,11 +41,12 @@ def publish(
 ) -> list[str]:
     """Make five relations of a model in the current schema; returns their names.
 
-    `{model}_recommendations` and `{model}_similar_items` are tables of the lists as they are now;
-    with `store=False` they are views, which follow the model but compute a list when it is read.
-    `{model}_predictions`, `{model}_model` and `{model}_training` are views. None of them holds
-    Python: the macros that they call are persisted beside them. Older ones are replaced, in one
-    transaction on a connection of its own.
+    `{model}_recommendations` and `{model}_similar_items` are tables of the lists as they are now,
+    `{model}_predictions` is a view of two tables that hold the users and the items as they are now,
+    `mf__{model}_users` and `mf__{model}_items`. With `store=False` all three are views that follow
+    the model and compute more when they are read. `{model}_model` and `{model}_training` are views.
+    None of them holds Python: the macros that they call are persisted beside them. Older ones are
+    replaced, in one transaction on a connection of its own.
 
     Raises:
         duckdb.Error: a table or a column does not exist.
@@ -54,9 +56,18 @@ def publish(
     cursor.begin()
     try:
         cursor.execute(sqlfiles.pure())
-        for part, query in _queries(cursor, model, titles, k).items():
-            stored = store and part in LISTS
-            _replace(cursor, f"{model}_{part}", "table" if stored else "view", query)
+        queries = _queries(cursor, model, titles, k)
+        sides = _sides(cursor, model, titles)
+        for name, query in sides.items():
+            _drop(cursor, name)
+            if store:
+                cursor.execute(f"create table {_quoted(name)} as {query}")
+        if store:
+            queries["predictions"] = _pairs(sides, titles)
+        for part, query in queries.items():
+            kind = "table" if store and part in LISTS else "view"
+            _drop(cursor, f"{model}_{part}")
+            cursor.execute(f"create {kind} {_quoted(f'{model}_{part}')} as {query}")
         cursor.commit()
     finally:
         cursor.close()  # takes back what was not committed
@@ -85,6 +96,27 @@ def _queries(
     }
 
 
+def _sides(cursor: duckdb.DuckDBPyConnection, model: str, titles: Titles | None) -> dict[str, str]:
+    """The queries of the tables that predictions are made from, by the names of the tables."""
+    user, item = _shown(cursor, model, "user_id"), _shown(cursor, model, "item_id")
+    title, join = _title(titles, "item_id", "title")
+    return {
+        f"mf__{model}_users": f"select r.* replace ({user}) "
+        f"from mf_publish_users({_quoted(model)}) r order by r.user_id",
+        f"mf__{model}_items": f"select r.* replace ({item}){title} "
+        f"from mf_publish_items({_quoted(model)}) r {join} order by r.item_id",
+    }
+
+
+def _pairs(sides: Iterable[str], titles: Titles | None) -> str:
+    """The query of the predictions from these tables."""
+    title = "" if titles is None else ", title"
+    return (
+        f"select user_id, item_id, prediction, prediction_source{title} "
+        f"from mf_publish_pairs({', '.join(map(_quoted, sides))})"
+    )
+
+
 def _shown(cursor: duckdb.DuckDBPyConnection, model: str, column: str) -> str:
     """An id as BI tools can show it, under its own name."""
     rows = cursor.execute(f"describe select {column} from {_quoted(model)}").fetchall()
@@ -104,8 +136,8 @@ def _title(titles: Titles | None, column: str, name: str) -> tuple[str, str]:
     )
 
 
-def _replace(cursor: duckdb.DuckDBPyConnection, name: str, kind: str, query: str) -> None:
-    """Create a table or view in the place of either."""
+def _drop(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Drop the table or view of this name in the current schema, if there is one."""
     found = cursor.execute(
         "select table_type from information_schema.tables "
         "where table_schema = current_schema() and table_catalog = current_database() "
@@ -114,7 +146,6 @@ def _replace(cursor: duckdb.DuckDBPyConnection, name: str, kind: str, query: str
     ).fetchall()
     for (old,) in found:
         cursor.execute(f"drop {'view' if old == 'VIEW' else 'table'} {_quoted(name)}")
-    cursor.execute(f"create {kind} {_quoted(name)} as {query}")
 
 
 def _quoted(name: str) -> str:
