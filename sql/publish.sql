@@ -49,8 +49,12 @@ from (
     head as materialized (
         select
             coalesce(h.bias, 0)::float as mu, h.temporal.t1 as t1, h.temporal.beta as beta,
-            if(h.info ->> 'feedback' = 'explicit', h.info ->> 'rating_min', null)::float as lowest,
-            if(h.info ->> 'feedback' = 'explicit', h.info ->> 'rating_max', null)::float as highest,
+            case
+                when h.info ->> 'feedback' = 'explicit' then h.info ->> 'rating_min'
+            end::float as lowest,
+            case
+                when h.info ->> 'feedback' = 'explicit' then h.info ->> 'rating_max'
+            end::float as highest,
             case
                 when h.n = 1 then true
                 else error('mf_publish_users: this relation is not a model: it has '
@@ -155,7 +159,8 @@ from (
         u.user_id, i.* exclude (bias, factors, source), u.lowest, u.highest,
         u.bias + i.bias + coalesce(list_dot_product(u.factors, i.factors), 0) as score,
         case
-            when u.source is null then if(i.source is null, 'global', 'item_bias')
+            when u.source is null and i.source is null then 'global'
+            when u.source is null then 'item_bias'
             when i.source is null then 'user_bias'
             when u.source = 'content' then 'content'
             else i.source

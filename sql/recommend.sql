@@ -192,10 +192,11 @@ from (
             min(
                 struct_pack(
                     minus := -(u.base + i.bias
-                        + if(
-                            len(u.factors) > 0 and len(i.factors) > 0,
-                            list_dot_product(u.factors, i.factors), 0
-                        ))::float,
+                        + case
+                            when len(u.factors) > 0 and len(i.factors) > 0
+                                then list_dot_product(u.factors, i.factors)
+                            else 0
+                        end)::float,
                     item_id := i.item_id,
                     code := i.code
                 ),
@@ -206,7 +207,8 @@ from (
     ),
     lists as not materialized (
         select
-            b.user_id, if(u.from_content, 'content', 'model') as source, u.seen, b.candidates
+            b.user_id, case when u.from_content then 'content' else 'model' end as source, u.seen,
+            b.candidates
         from best b join users u on u.user_id = b.user_id
         union all
         select s.user_id, 'popular', s.seen, p.candidates[:h.k + len(s.seen)]
