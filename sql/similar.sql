@@ -57,42 +57,44 @@ from (
     ),
     items as not materialized (
         select
-            m.item_id, m.code,
-            list_concat(m.factors::float[], []) as factors,
-            sqrt(list_dot_product(
-                list_concat(m.factors::float[], []), list_concat(m.factors::float[], [])
-            )) as length
-        from rows m
-        where m.kind = 'item'
+            r.item_id, r.code, r.factors, sqrt(list_dot_product(r.factors, r.factors)) as length
+        from (
+            select m.item_id, m.code, list_concat(m.factors::float[], []) as factors
+            from rows m
+            where m.kind = 'item'
+        ) r
     ),
-    others as not materialized (
-        select i.code, i.factors, i.length, row_number() over (order by i.item_id) as place
-        from items i
-        where i.length > 0
+    mf__pairs as not materialized (
+        select
+            a.item_id, b.item_id as other, h.k,
+            list_dot_product(a.factors, b.factors) / (a.length * b.length) as cosine
+        from head h, items a, items b
+        where a.length > 0 and b.length > 0 and a.code <> b.code
+            and (item_id is null or a.item_id = item_id)
     ),
+    -- the least of what is turned round, so that of equals the lower id comes first
     best as not materialized (
         select
-            i.item_id,
-            max(
+            p.item_id,
+            min(
                 struct_pack(
-                    similarity := greatest(-1, least(1,
-                        list_dot_product(i.factors, o.factors) / (i.length * o.length)
-                    ))::float,
-                    before := -o.place,
-                    code := o.code
+                    minus := case
+                        when p.cosine > 1 then -1 when p.cosine < -1 then 1 else -p.cosine
+                    end::float,
+                    item_id := p.other
                 ),
-                h.k
+                p.k
             ) as picks
-        from head h, items i, others o
-        where i.length > 0 and i.code <> o.code and (item_id is null or i.item_id = item_id)
-        group by i.item_id
+        from mf__pairs p
+        group by p.item_id
     ),
     ranked as not materialized (
         select b.item_id, unnest(b.picks) as pick, generate_subscripts(b.picks, 1) as rank
         from best b
     )
-    select r.item_id, m.item_id as similar_item_id, r.pick.similarity as similarity, r.rank
-    from ranked r join rows m on m.kind = 'item' and m.code = r.pick.code
+    select
+        r.item_id, r.pick.item_id as similar_item_id, 0 - r.pick.minus as similarity, r.rank
+    from ranked r
     union all
     select null, null, null, null from head h where h.k is null
     order by 1, 4
@@ -133,42 +135,44 @@ from (
     ),
     users as not materialized (
         select
-            m.user_id, m.code,
-            list_concat(m.factors::float[], []) as factors,
-            sqrt(list_dot_product(
-                list_concat(m.factors::float[], []), list_concat(m.factors::float[], [])
-            )) as length
-        from rows m
-        where m.kind = 'user'
+            r.user_id, r.code, r.factors, sqrt(list_dot_product(r.factors, r.factors)) as length
+        from (
+            select m.user_id, m.code, list_concat(m.factors::float[], []) as factors
+            from rows m
+            where m.kind = 'user'
+        ) r
     ),
-    others as not materialized (
-        select i.code, i.factors, i.length, row_number() over (order by i.user_id) as place
-        from users i
-        where i.length > 0
+    mf__pairs as not materialized (
+        select
+            a.user_id, b.user_id as other, h.k,
+            list_dot_product(a.factors, b.factors) / (a.length * b.length) as cosine
+        from head h, users a, users b
+        where a.length > 0 and b.length > 0 and a.code <> b.code
+            and (user_id is null or a.user_id = user_id)
     ),
+    -- the least of what is turned round, so that of equals the lower id comes first
     best as not materialized (
         select
-            i.user_id,
-            max(
+            p.user_id,
+            min(
                 struct_pack(
-                    similarity := greatest(-1, least(1,
-                        list_dot_product(i.factors, o.factors) / (i.length * o.length)
-                    ))::float,
-                    before := -o.place,
-                    code := o.code
+                    minus := case
+                        when p.cosine > 1 then -1 when p.cosine < -1 then 1 else -p.cosine
+                    end::float,
+                    user_id := p.other
                 ),
-                h.k
+                p.k
             ) as picks
-        from head h, users i, others o
-        where i.length > 0 and i.code <> o.code and (user_id is null or i.user_id = user_id)
-        group by i.user_id
+        from mf__pairs p
+        group by p.user_id
     ),
     ranked as not materialized (
         select b.user_id, unnest(b.picks) as pick, generate_subscripts(b.picks, 1) as rank
         from best b
     )
-    select r.user_id, m.user_id as similar_user_id, r.pick.similarity as similarity, r.rank
-    from ranked r join rows m on m.kind = 'user' and m.code = r.pick.code
+    select
+        r.user_id, r.pick.user_id as similar_user_id, 0 - r.pick.minus as similarity, r.rank
+    from ranked r
     union all
     select null, null, null, null from head h where h.k is null
     order by 1, 4
