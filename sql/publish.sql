@@ -46,7 +46,7 @@ comment on macro table mf_publish_recommendations is
 create or replace macro mf_publish_users(model) as table
 from (
     with
-    head as materialized (
+    mf__head as materialized (
         select
             coalesce(h.bias, 0)::float as mu, h.temporal.t1 as t1, h.temporal.beta as beta,
             case
@@ -78,7 +78,7 @@ from (
             where m.kind = 'model'
         ) h
     ),
-    users as not materialized (
+    mf__users as not materialized (
         select
             m.user_id, m.bias, m.factors::float[] as factors, m.temporal, h.mu, h.lowest, h.highest,
             floor(h.t1 / 86400) as day,
@@ -89,7 +89,7 @@ from (
                 when m.info ->> 'source' = 'content' then 'content'
                 when m.bias is not null or m.factors is not null then 'model'
             end as source
-        from head h, (
+        from mf__head h, (
             from query_table(model)
             union all by name
             select
@@ -114,9 +114,9 @@ from (
             )::float[]
         end as factors,
         u.source, u.lowest, u.highest
-    from users u
+    from mf__users u
     union all
-    select null, null, null, null, null, null from head h where not h.valid
+    select null, null, null, null, null, null from mf__head h where not h.valid
 );
 comment on macro table mf_publish_users is
     'What mf_publish_pairs needs of the users of a model, at the end of the time it was trained on';
@@ -173,9 +173,9 @@ comment on macro table mf_publish_pairs is
 create or replace macro mf_publish_predictions(model) as table
 from (
     with
-    users as not materialized (from mf_publish_users(model)),
-    items as not materialized (from mf_publish_items(model)),
-    head as not materialized (
+    mf__users as not materialized (from mf_publish_users(model)),
+    mf__items as not materialized (from mf_publish_items(model)),
+    mf__head as not materialized (
         select
             case
                 when count(*) = 1 then true
@@ -187,9 +187,9 @@ from (
         ) m
         where m.kind = 'model'
     )
-    from mf_publish_pairs(users, items)
+    from mf_publish_pairs(mf__users, mf__items)
     union all
-    select null, null, null, null from head h where not h.valid
+    select null, null, null, null from mf__head h where not h.valid
 );
 comment on macro table mf_publish_predictions is
     'The predictions of all users and items, in the types of BI tools';

@@ -23,17 +23,31 @@
 -- does not know gets no rows. Factors that are all zero (no ratings) have no direction: such an
 -- item gets no rows and is in no list.
 
+-- A macro, since a database file may forget that a CTE is not to be materialized.
+create or replace macro mf__similar_items(model) as table
+select
+    r.item_id, r.code, r.factors, sqrt(list_dot_product(r.factors, r.factors)) as length
+from (
+    select m.item_id, m.code, list_concat(m.factors::float[], []) as factors
+    from (
+        from query_table(model)
+        union all by name
+        select null::varchar as kind, null as item_id, null as code, null as factors where false
+    ) m
+    where m.kind = 'item'
+) r;
+comment on macro table mf__similar_items is
+    'The items of a model with the length of their factors, for mf_similar_items';
+
 create or replace macro mf_similar_items(model, item_id := null, k := 10) as table
 from (
     with
     rows as not materialized (
         from query_table(model)
         union all by name
-        select
-            null::varchar as kind, null as item_id, null as code, null as factors, null as info
-        where false
+        select null::varchar as kind, null as info where false
     ),
-    head as not materialized (
+    mf__head as not materialized (
         select
             case
                 when count(*) <> 1
@@ -55,20 +69,11 @@ from (
         from rows m
         where m.kind = 'model'
     ),
-    items as not materialized (
-        select
-            r.item_id, r.code, r.factors, sqrt(list_dot_product(r.factors, r.factors)) as length
-        from (
-            select m.item_id, m.code, list_concat(m.factors::float[], []) as factors
-            from rows m
-            where m.kind = 'item'
-        ) r
-    ),
     mf__pairs as not materialized (
         select
             a.item_id, b.item_id as other, h.k,
             list_dot_product(a.factors, b.factors) / (a.length * b.length) as cosine
-        from head h, items a, items b
+        from mf__head h, mf__similar_items(model) a, mf__similar_items(model) b
         where a.length > 0 and b.length > 0 and a.code <> b.code
             and (item_id is null or a.item_id = item_id)
     ),
@@ -96,10 +101,25 @@ from (
         r.item_id, r.pick.item_id as similar_item_id, 0 - r.pick.minus as similarity, r.rank
     from ranked r
     union all
-    select null, null, null, null from head h where h.k is null
+    select null, null, null, null from mf__head h where h.k is null
     order by 1, 4
 );
 comment on macro table mf_similar_items is 'The k items most similar to one item or to each item';
+
+create or replace macro mf__similar_users(model) as table
+select
+    r.user_id, r.code, r.factors, sqrt(list_dot_product(r.factors, r.factors)) as length
+from (
+    select m.user_id, m.code, list_concat(m.factors::float[], []) as factors
+    from (
+        from query_table(model)
+        union all by name
+        select null::varchar as kind, null as user_id, null as code, null as factors where false
+    ) m
+    where m.kind = 'user'
+) r;
+comment on macro table mf__similar_users is
+    'The users of a model with the length of their factors, for mf_similar_users';
 
 create or replace macro mf_similar_users(model, user_id := null, k := 10) as table
 from (
@@ -107,11 +127,9 @@ from (
     rows as not materialized (
         from query_table(model)
         union all by name
-        select
-            null::varchar as kind, null as user_id, null as code, null as factors, null as info
-        where false
+        select null::varchar as kind, null as info where false
     ),
-    head as not materialized (
+    mf__head as not materialized (
         select
             case
                 when count(*) <> 1
@@ -133,20 +151,11 @@ from (
         from rows m
         where m.kind = 'model'
     ),
-    users as not materialized (
-        select
-            r.user_id, r.code, r.factors, sqrt(list_dot_product(r.factors, r.factors)) as length
-        from (
-            select m.user_id, m.code, list_concat(m.factors::float[], []) as factors
-            from rows m
-            where m.kind = 'user'
-        ) r
-    ),
     mf__pairs as not materialized (
         select
             a.user_id, b.user_id as other, h.k,
             list_dot_product(a.factors, b.factors) / (a.length * b.length) as cosine
-        from head h, users a, users b
+        from mf__head h, mf__similar_users(model) a, mf__similar_users(model) b
         where a.length > 0 and b.length > 0 and a.code <> b.code
             and (user_id is null or a.user_id = user_id)
     ),
@@ -174,7 +183,7 @@ from (
         r.user_id, r.pick.user_id as similar_user_id, 0 - r.pick.minus as similarity, r.rank
     from ranked r
     union all
-    select null, null, null, null from head h where h.k is null
+    select null, null, null, null from mf__head h where h.k is null
     order by 1, 4
 );
 comment on macro table mf_similar_users is 'The k users most similar to one user or to each user';
