@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import duckdb
 
 from duckmf import plugin, sqlfiles
+from duckmf.errors import DataError
+from duckmf.plugin import quoted
 
 # What every BI tool shows, and what smaller numbers become; ids of other types become text.
 SHOWN = frozenset({"INTEGER", "BIGINT", "DOUBLE", "VARCHAR", "TIMESTAMP"})
@@ -49,9 +51,15 @@ def publish(
     replaced, in one transaction on a connection of its own.
 
     Raises:
+        DataError: the name of the model cannot be an argument of a stored macro.
         duckdb.Error: a table or a column does not exist.
     """
-    cursor = con.cursor()
+    if '"' in model:
+        raise DataError(
+            f"publish: the model is named {model}; DuckDB 1.x and 2.0 read a double quote in the "
+            "name of a macro's argument differently. Give the table another name."
+        )
+    cursor = plugin.beside(con)
     plugin.load(cursor)
     cursor.begin()
     try:
@@ -61,13 +69,13 @@ def publish(
         for name, query in sides.items():
             _drop(cursor, name)
             if store:
-                cursor.execute(f"create table {_quoted(name)} as {query}")
+                cursor.execute(f"create table {quoted(name)} as {query}")
         if store:
             queries["predictions"] = _pairs(sides, titles)
         for part, query in queries.items():
             kind = "table" if store and part in LISTS else "view"
             _drop(cursor, f"{model}_{part}")
-            cursor.execute(f"create {kind} {_quoted(f'{model}_{part}')} as {query}")
+            cursor.execute(f"create {kind} {quoted(f'{model}_{part}')} as {query}")
         cursor.commit()
     finally:
         cursor.close()  # takes back what was not committed
@@ -82,7 +90,7 @@ def _queries(
     similar = item.replace("item_id", "similar_item_id")
     title, join = _title(titles, "item_id", "title")
     similar_title, similar_join = _title(titles, "similar_item_id", "similar_title")
-    calls = {part: f"mf_publish_{part}({_quoted(model)}" for part in (*LISTS, "predictions")}
+    calls = {part: f"mf_publish_{part}({_relation(model)}" for part in (*LISTS, "predictions")}
     return {
         "recommendations": f"select r.* replace ({user}, {item}){title} "
         f"from {calls['recommendations']}, k := {k:d}) r {join} order by r.user_id, r.rank",
@@ -91,8 +99,8 @@ def _queries(
         "order by r.item_id, r.rank",
         "predictions": f"select r.* replace ({user}, {item}){title} "
         f"from {calls['predictions']}) r {join}",
-        "model": f"from mf_publish_model({_quoted(model)})",
-        "training": f"from mf_publish_training({_quoted(model)})",
+        "model": f"from mf_publish_model({_relation(model)})",
+        "training": f"from mf_publish_training({_relation(model)})",
     }
 
 
@@ -102,9 +110,9 @@ def _sides(cursor: duckdb.DuckDBPyConnection, model: str, titles: Titles | None)
     title, join = _title(titles, "item_id", "title")
     return {
         f"mf__{model}_users": f"select r.* replace ({user}) "
-        f"from mf_publish_users({_quoted(model)}) r order by r.user_id",
+        f"from mf_publish_users({_relation(model)}) r order by r.user_id",
         f"mf__{model}_items": f"select r.* replace ({item}){title} "
-        f"from mf_publish_items({_quoted(model)}) r {join} order by r.item_id",
+        f"from mf_publish_items({_relation(model)}) r {join} order by r.item_id",
     }
 
 
@@ -113,13 +121,13 @@ def _pairs(sides: Iterable[str], titles: Titles | None) -> str:
     title = "" if titles is None else ", title"
     return (
         f"select user_id, item_id, prediction, prediction_source{title} "
-        f"from mf_publish_pairs({', '.join(map(_quoted, sides))})"
+        f"from mf_publish_pairs({', '.join(map(_relation, sides))})"
     )
 
 
 def _shown(cursor: duckdb.DuckDBPyConnection, model: str, column: str) -> str:
     """An id as BI tools can show it, under its own name."""
-    rows = cursor.execute(f"describe select {column} from {_quoted(model)}").fetchall()
+    rows = cursor.execute(f"describe select {column} from {quoted(model)}").fetchall()
     kind = str(rows[0][1])
     shown = kind if kind in SHOWN else WIDENED.get(kind, "VARCHAR")
     return f"r.{column}::{shown} as {column}"
@@ -131,8 +139,8 @@ def _title(titles: Titles | None, column: str, name: str) -> tuple[str, str]:
         return "", ""
     alias = f"of_{name}"
     return (
-        f", {alias}.{_quoted(titles.title)}::varchar as {name}",
-        f"left join {_quoted(titles.table)} {alias} on {alias}.{_quoted(titles.id)} = r.{column}",
+        f", {alias}.{quoted(titles.title)}::varchar as {name}",
+        f"left join {quoted(titles.table)} {alias} on {alias}.{quoted(titles.id)} = r.{column}",
     )
 
 
@@ -145,8 +153,9 @@ def _drop(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
         [name],
     ).fetchall()
     for (old,) in found:
-        cursor.execute(f"drop {'view' if old == 'VIEW' else 'table'} {_quoted(name)}")
+        cursor.execute(f"drop {'view' if old == 'VIEW' else 'table'} {quoted(name)}")
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def _relation(name: str) -> str:
+    """A name as the argument of a macro: quoted, in text, which every DuckDB takes for one name."""
+    return "'" + quoted(name).replace("'", "''") + "'"
