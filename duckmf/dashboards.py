@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import duckdb
 
 from duckmf import plugin, sqlfiles
+from duckmf.errors import DataError
+from duckmf.plugin import quoted
 
 # What every BI tool shows, and what smaller numbers become; ids of other types become text.
 SHOWN = frozenset({"INTEGER", "BIGINT", "DOUBLE", "VARCHAR", "TIMESTAMP"})
@@ -40,23 +43,39 @@ def publish(
 ) -> list[str]:
     """Make five relations of a model in the current schema; returns their names.
 
-    `{model}_recommendations` and `{model}_similar_items` are tables of the lists as they are now;
-    with `store=False` they are views, which follow the model but compute a list when it is read.
-    `{model}_predictions`, `{model}_model` and `{model}_training` are views. None of them holds
-    Python: the macros that they call are persisted beside them. Older ones are replaced, in one
-    transaction on a connection of its own.
+    `{model}_recommendations` and `{model}_similar_items` are tables of the lists as they are now,
+    `{model}_predictions` is a view of two tables that hold the users and the items as they are now,
+    `mf__{model}_users` and `mf__{model}_items`. With `store=False` all three are views that follow
+    the model and compute more when they are read. `{model}_model` and `{model}_training` are views.
+    None of them holds Python: the macros that they call are persisted beside them. Older ones are
+    replaced, in one transaction on a connection of its own.
 
     Raises:
+        DataError: the name of the model cannot be an argument of a stored macro.
         duckdb.Error: a table or a column does not exist.
     """
-    cursor = con.cursor()
+    if '"' in model:
+        raise DataError(
+            f"publish: the model is named {model}; DuckDB 1.x and 2.0 read a double quote in the "
+            "name of a macro's argument differently. Give the table another name."
+        )
+    cursor = plugin.beside(con)
     plugin.load(cursor)
     cursor.begin()
     try:
         cursor.execute(sqlfiles.pure())
-        for part, query in _queries(cursor, model, titles, k).items():
-            stored = store and part in LISTS
-            _replace(cursor, f"{model}_{part}", "table" if stored else "view", query)
+        queries = _queries(cursor, model, titles, k)
+        sides = _sides(cursor, model, titles)
+        for name, query in sides.items():
+            _drop(cursor, name)
+            if store:
+                cursor.execute(f"create table {quoted(name)} as {query}")
+        if store:
+            queries["predictions"] = _pairs(sides, titles)
+        for part, query in queries.items():
+            kind = "table" if store and part in LISTS else "view"
+            _drop(cursor, f"{model}_{part}")
+            cursor.execute(f"create {kind} {quoted(f'{model}_{part}')} as {query}")
         cursor.commit()
     finally:
         cursor.close()  # takes back what was not committed
@@ -71,7 +90,7 @@ def _queries(
     similar = item.replace("item_id", "similar_item_id")
     title, join = _title(titles, "item_id", "title")
     similar_title, similar_join = _title(titles, "similar_item_id", "similar_title")
-    calls = {part: f"mf_publish_{part}({_quoted(model)}" for part in (*LISTS, "predictions")}
+    calls = {part: f"mf_publish_{part}({_relation(model)}" for part in (*LISTS, "predictions")}
     return {
         "recommendations": f"select r.* replace ({user}, {item}){title} "
         f"from {calls['recommendations']}, k := {k:d}) r {join} order by r.user_id, r.rank",
@@ -80,14 +99,35 @@ def _queries(
         "order by r.item_id, r.rank",
         "predictions": f"select r.* replace ({user}, {item}){title} "
         f"from {calls['predictions']}) r {join}",
-        "model": f"from mf_publish_model({_quoted(model)})",
-        "training": f"from mf_publish_training({_quoted(model)})",
+        "model": f"from mf_publish_model({_relation(model)})",
+        "training": f"from mf_publish_training({_relation(model)})",
     }
+
+
+def _sides(cursor: duckdb.DuckDBPyConnection, model: str, titles: Titles | None) -> dict[str, str]:
+    """The queries of the tables that predictions are made from, by the names of the tables."""
+    user, item = _shown(cursor, model, "user_id"), _shown(cursor, model, "item_id")
+    title, join = _title(titles, "item_id", "title")
+    return {
+        f"mf__{model}_users": f"select r.* replace ({user}) "
+        f"from mf_publish_users({_relation(model)}) r order by r.user_id",
+        f"mf__{model}_items": f"select r.* replace ({item}){title} "
+        f"from mf_publish_items({_relation(model)}) r {join} order by r.item_id",
+    }
+
+
+def _pairs(sides: Iterable[str], titles: Titles | None) -> str:
+    """The query of the predictions from these tables."""
+    title = "" if titles is None else ", title"
+    return (
+        f"select user_id, item_id, prediction, prediction_source{title} "
+        f"from mf_publish_pairs({', '.join(map(_relation, sides))})"
+    )
 
 
 def _shown(cursor: duckdb.DuckDBPyConnection, model: str, column: str) -> str:
     """An id as BI tools can show it, under its own name."""
-    rows = cursor.execute(f"describe select {column} from {_quoted(model)}").fetchall()
+    rows = cursor.execute(f"describe select {column} from {quoted(model)}").fetchall()
     kind = str(rows[0][1])
     shown = kind if kind in SHOWN else WIDENED.get(kind, "VARCHAR")
     return f"r.{column}::{shown} as {column}"
@@ -99,13 +139,13 @@ def _title(titles: Titles | None, column: str, name: str) -> tuple[str, str]:
         return "", ""
     alias = f"of_{name}"
     return (
-        f", {alias}.{_quoted(titles.title)}::varchar as {name}",
-        f"left join {_quoted(titles.table)} {alias} on {alias}.{_quoted(titles.id)} = r.{column}",
+        f", {alias}.{quoted(titles.title)}::varchar as {name}",
+        f"left join {quoted(titles.table)} {alias} on {alias}.{quoted(titles.id)} = r.{column}",
     )
 
 
-def _replace(cursor: duckdb.DuckDBPyConnection, name: str, kind: str, query: str) -> None:
-    """Create a table or view in the place of either."""
+def _drop(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Drop the table or view of this name in the current schema, if there is one."""
     found = cursor.execute(
         "select table_type from information_schema.tables "
         "where table_schema = current_schema() and table_catalog = current_database() "
@@ -113,9 +153,9 @@ def _replace(cursor: duckdb.DuckDBPyConnection, name: str, kind: str, query: str
         [name],
     ).fetchall()
     for (old,) in found:
-        cursor.execute(f"drop {'view' if old == 'VIEW' else 'table'} {_quoted(name)}")
-    cursor.execute(f"create {kind} {_quoted(name)} as {query}")
+        cursor.execute(f"drop {'view' if old == 'VIEW' else 'table'} {quoted(name)}")
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+def _relation(name: str) -> str:
+    """A name as the argument of a macro: quoted, in text, which every DuckDB takes for one name."""
+    return "'" + quoted(name).replace("'", "''") + "'"

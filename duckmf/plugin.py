@@ -128,10 +128,24 @@ def install(con: duckdb.DuckDBPyConnection) -> None:
     From then on every client of the database has them. Older ones are replaced, in one
     transaction.
     """
-    cursor = con.cursor()
+    cursor = beside(con)
     cursor.begin()
     cursor.execute(sqlfiles.pure())
     cursor.commit()
+
+
+def beside(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """A new connection to the same database instance, in the same database and schema."""
+    places = con.execute("select current_database(), current_schema()").fetchall()
+    cursor = con.cursor()
+    for database, schema in places:
+        cursor.execute(f"use {quoted(database)}.{quoted(schema)}")
+    return cursor
+
+
+def quoted(name: str) -> str:
+    """An identifier, for SQL text."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 @atexit.register

@@ -74,8 +74,8 @@ from (
             w.place, w.metric, w.sample,
             sum(w.w * w.a) / nullif(sum(w.w * w.n), 0) as mean_a,
             sum(w.w * w.b) / nullif(sum(w.w * w.n), 0) as mean_b,
-            if(w.metric = 'rmse', sqrt(mean_a), mean_a) as a,
-            if(w.metric = 'rmse', sqrt(mean_b), mean_b) as b,
+            case when w.metric = 'rmse' then sqrt(mean_a) else mean_a end as a,
+            case when w.metric = 'rmse' then sqrt(mean_b) else mean_b end as b,
             count(*) as users
         from mf__weighted w
         group by w.place, w.metric, w.sample
@@ -95,8 +95,8 @@ from (
     select
         i.metric, i.a, i.b, i.b - i.a as difference, i.low, i.high,
         case
-            when i.low > 0 then if(i.metric in ('rmse', 'mae'), 'a', 'b')
-            when i.high < 0 then if(i.metric in ('rmse', 'mae'), 'b', 'a')
+            when i.low > 0 then case when i.metric in ('rmse', 'mae') then 'a' else 'b' end
+            when i.high < 0 then case when i.metric in ('rmse', 'mae') then 'b' else 'a' end
         end as better,
         i.users
     from mf__intervals i

@@ -130,20 +130,22 @@ from (
                 ) + coalesce(
                     sign(mf__near - d.mean) * (abs(mf__near - d.mean) / 86400) ^ h.beta
                         * (coalesce(d.drift, 0)
-                            + if(
-                                len(d.factor_drift) > 0 and len(i.factors) > 0,
-                                list_dot_product(d.factor_drift, i.factors), 0
-                            )),
+                            + case
+                                when len(d.factor_drift) > 0 and len(i.factors) > 0
+                                    then list_dot_product(d.factor_drift, i.factors)
+                                else 0
+                            end),
                     0
                 )
             end as mf__terms,
             r - least(
                 greatest(
                     (h.mu + coalesce(u.bias, 0) + coalesce(i.bias, 0)
-                        + if(
-                            len(u.factors) > 0 and len(i.factors) > 0,
-                            list_dot_product(u.factors, i.factors), 0
-                        ) + mf__terms)::float,
+                        + case
+                            when len(u.factors) > 0 and len(i.factors) > 0
+                                then list_dot_product(u.factors, i.factors)
+                            else 0
+                        end + mf__terms)::float,
                     h.rating_min
                 ),
                 h.rating_max

@@ -188,10 +188,11 @@ from (
             case
                 when u.personal
                     then (h.mu + coalesce(u.bias, 0) + coalesce(i.bias, 0)
-                        + if(
-                            len(u.factors) > 0 and len(i.factors) > 0,
-                            list_dot_product(u.factors, i.factors), 0
-                        ))::float
+                        + case
+                            when len(u.factors) > 0 and len(i.factors) > 0
+                                then list_dot_product(u.factors, i.factors)
+                            else 0
+                        end)::float
                 else i.ratings::float
             end as score
         from mf__head h, marked m
@@ -233,10 +234,11 @@ from (
             case
                 when u.personal
                     then (h.mu + coalesce(u.bias, 0) + coalesce(i.bias, 0)
-                        + if(
-                            len(u.factors) > 0 and len(i.factors) > 0,
-                            list_dot_product(u.factors, i.factors), 0
-                        ))::float
+                        + case
+                            when len(u.factors) > 0 and len(i.factors) > 0
+                                then list_dot_product(u.factors, i.factors)
+                            else 0
+                        end)::float
                 else i.ratings::float
             end as score
         from mf__head h, items_then i, mf__users u left join mf__bins b on b.u = u.u
@@ -298,7 +300,7 @@ from (
         coalesce(1 / r.hits[1], 0) as mrr,
         (len(r.hits) > 0)::integer as hit_rate,
         a.auc,
-        if(u.personal, 'model', 'popular') as source,
+        case when u.personal then 'model' else 'popular' end as source,
         r.items
     from mf__head h, mf__users u join ranks r on r.u = u.u left join aucs a on a.u = u.u
     order by 1

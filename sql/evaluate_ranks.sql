@@ -100,10 +100,11 @@ from (
         select
             p.u, p.r, i.item_id is not null as known,
             (h.mu + coalesce(u.bias, 0) + coalesce(i.bias, 0)
-                + if(
-                    len(u.factors) > 0 and len(i.factors) > 0,
-                    list_dot_product(u.factors, i.factors), 0
-                ))::float as score
+                + case
+                    when len(u.factors) > 0 and len(i.factors) > 0
+                        then list_dot_product(u.factors, i.factors)
+                    else 0
+                end)::float as score
         from (
             select t.mf__user as u, t.mf__item as i, sum(t.mf__rating) as r
             from mf__test t
@@ -131,10 +132,11 @@ from (
             select
                 b.u, b.bins,
                 (h.mu + coalesce(u.bias, 0) + coalesce(i.bias, 0)
-                    + if(
-                        len(u.factors) > 0 and len(i.factors) > 0,
-                        list_dot_product(u.factors, i.factors), 0
-                    ))::float as score
+                    + case
+                        when len(u.factors) > 0 and len(i.factors) > 0
+                            then list_dot_product(u.factors, i.factors)
+                        else 0
+                    end)::float as score
             from head h, items i, mf__bins b left join users u on u.user_id = b.u
         ) s
         group by s.u
@@ -155,7 +157,7 @@ from (
                     then coalesce((s.n - s.not_above + (s.equal - 1) / 2) / nullif(s.n - 1, 0), 0)
                 else 1
             end as place,
-            (if(s.r > 0, 1, 0) - s.score::double) ^ 2 as squared_error
+            (case when s.r > 0 then 1 else 0 end - s.score::double) ^ 2 as squared_error
         from stands s
     ),
     ordered as not materialized (

@@ -56,9 +56,14 @@ from (
             any_value(m.info ->> '$.options.solver') = 'cg' as approximate,
             any_value((m.info ->> 'items')::bigint) as items,
             any_value((m.info ->> '$.options.alpha')::double) as alpha,
-            if(implicit, any_value((m.info ->> '$.options.unobserved_weight')::double), 0) as w0,
+            case
+                when implicit then any_value((m.info ->> '$.options.unobserved_weight')::double)
+                else 0
+            end as w0,
             any_value((m.info ->> 'rating_std')::double) as deviation,
-            if(not implicit and deviation > 1e-6 * abs(mu), deviation, 1) as sigma,
+            case
+                when not implicit and deviation > 1e-6 * abs(mu) then deviation else 1
+            end as sigma,
             any_value((m.info ->> '$.options.regularization')::double) as shared,
             coalesce(any_value((m.info ->> '$.options.user_regularization')::double), shared)
                 as lambda_u,
@@ -94,7 +99,7 @@ from (
     target as not materialized (
         select
             coalesce(i.bias, 0) as bias, i.factors::double[] as factors,
-            i.factors::double[] || if(h.implicit, [], [1]) as z
+            i.factors::double[] || case when h.implicit then [] else [1] end as z
         from head h, rows i
         where i.kind = 'item' and i.item_id = item_id
     ),
@@ -126,7 +131,8 @@ from (
                 when s.rating > 0 then scale
             end as y,
             list_transform(
-                i.factors::double[] || if(h.implicit, [], [1]), lambda v: scale * v
+                i.factors::double[] || case when h.implicit then [] else [1] end,
+                lambda v: scale * v
             ) as z
         from head h, rows i
             left join (
@@ -143,7 +149,7 @@ from (
         select
             (c.n + h.w0 * h.items) ^ h.nu as weight,
             list_transform(t.factors, lambda x: h.sigma * h.lambda_u * weight)
-                || if(h.implicit, [], [h.lambda_b * weight]) as ridge
+                || case when h.implicit then [] else [h.lambda_b * weight] end as ridge
         from head h, target t, counts c
     ),
     columns as not materialized (
@@ -161,7 +167,8 @@ from (
                 l.columns,
                 lambda one, a: list_transform(
                     l.columns,
-                    lambda other, b: list_dot_product(one, other) + if(a = b, e.ridge[a], 0)
+                    lambda other, b: list_dot_product(one, other)
+                        + case when a = b then e.ridge[a] else 0 end
                 )
             ) as A
         from head h, target t, person p, counts c, ridges e, columns l

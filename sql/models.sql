@@ -36,7 +36,7 @@ from (
         having count(*) = 9
     ),
     mf__found as materialized (
-        select s.*, if(t.table_name is null, 'view', 'table') as kind
+        select s.*, case when t.table_name is null then 'view' else 'table' end as kind
         from mf__shapes s left join duckdb_tables() t
             on t.database_name = s.database_name and t.schema_name = s.schema_name
                 and t.table_name = s.name

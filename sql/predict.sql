@@ -21,6 +21,21 @@
 --                   ends. A model without time terms predicts the same at any time
 -- clip              keep predictions of an explicit model within the ratings seen in training
 
+-- A macro, since a database file may forget that a CTE is not to be materialized.
+create or replace macro mf__predict_rows(model) as table
+from query_table(model)
+union all by name
+select
+    null::varchar as kind, null as user_id, null as item_id, null as bias, null as factors,
+    null::struct(
+        t0 double, t1 double, beta float, drift float,
+        days integer[], day_bias float[], bin_bias float[], factor_drift float[]
+    ) as temporal,
+    null as info
+where false;
+comment on macro table mf__predict_rows is
+    'The rows of a model, with the columns that mf_predict reads';
+
 create or replace macro mf_predict(
     model, pairs, user_id, item_id, ts := null, clip := true
 ) as table
@@ -41,20 +56,8 @@ from (
             end as mf__ts
         from query_table(pairs)
     ),
-    mf__model as not materialized (
-        from query_table(model)
-        union all by name
-        select
-            null::varchar as kind, null as user_id, null as item_id, null as bias, null as factors,
-            null::struct(
-                t0 double, t1 double, beta float, drift float,
-                days integer[], day_bias float[], bin_bias float[], factor_drift float[]
-            ) as temporal,
-            null as info
-        where false
-    ),
     -- A column of pairs hides the outer column of its name, and is NULL in the row added here.
-    columns as not materialized (
+    mf__columns as not materialized (
         select pair.prediction is null or pair.prediction_source is null as taken
         from
             (select 1 as prediction, 1 as prediction_source) free,
@@ -63,7 +66,7 @@ from (
                 from ((from mf__pairs limit 0) union all by name select 1 as mf__row)
             ) pair
     ),
-    head as not materialized (
+    mf__head as not materialized (
         select
             coalesce(any_value(m.bias), 0) as mu,
             any_value((m.info ->> 'rating_min')::float) as rating_min,
@@ -80,44 +83,44 @@ from (
                     then error('mf_predict: this model has format '
                         || any_value(m.info ->> 'format')
                         || ', made by a newer duckmf. Upgrade duckmf.')
-                when (select c.taken from columns c)
+                when (select c.taken from mf__columns c)
                     then error('mf_predict: pairs already has a column named prediction or '
                         || 'prediction_source. Pass a CTE that excludes it.')
                 else true
             end as valid
-        from mf__model m
+        from mf__predict_rows(model) m
         where m.kind = 'model'
     ),
-    users as not materialized (
+    mf__users as not materialized (
         select
             m.user_id, m.bias,
             list_concat(m.factors::float[], []) as factors,
             m.bias is not null or m.factors is not null as known,
             m.info ->> 'source' = 'content' as from_content
-        from mf__model m
+        from mf__predict_rows(model) m
         where m.kind = 'user'
     ),
-    items as not materialized (
+    mf__items as not materialized (
         select
             m.item_id, m.bias,
             list_concat(m.factors::float[], []) as factors,
             m.bias is not null or m.factors is not null as known,
             m.info ->> 'source' = 'content' as from_content
-        from mf__model m
+        from mf__predict_rows(model) m
         where m.kind = 'item'
     ),
     -- joined on their own, so that a model without time terms does not carry them along
-    user_times as not materialized (
+    mf__user_times as not materialized (
         select
             m.user_id, m.temporal.t0 as mean, m.temporal.drift,
             list_concat(m.temporal.factor_drift, []) as factor_drift,
             m.temporal.days, m.temporal.day_bias
-        from mf__model m
+        from mf__predict_rows(model) m
         where m.kind = 'user' and m.temporal is not null
     ),
-    item_times as not materialized (
+    mf__item_times as not materialized (
         select m.item_id, m.temporal.bin_bias
-        from mf__model m
+        from mf__predict_rows(model) m
         where m.kind = 'item' and m.temporal is not null
     ),
     scored as not materialized (
@@ -144,18 +147,20 @@ from (
                 ) + coalesce(
                     sign(mf__near - d.mean) * (abs(mf__near - d.mean) / 86400) ^ h.beta
                         * (coalesce(d.drift, 0)
-                            + if(
-                                len(d.factor_drift) > 0 and len(i.factors) > 0,
-                                list_dot_product(d.factor_drift, i.factors), 0
-                            )),
+                            + case
+                                when len(d.factor_drift) > 0 and len(i.factors) > 0
+                                    then list_dot_product(d.factor_drift, i.factors)
+                                else 0
+                            end),
                     0
                 )
             end as mf__terms,
             (h.mu + coalesce(u.bias, 0) + coalesce(i.bias, 0)
-                + if(
-                    len(u.factors) > 0 and len(i.factors) > 0,
-                    list_dot_product(u.factors, i.factors), 0
-                ) + mf__terms)::float
+                + case
+                    when len(u.factors) > 0 and len(i.factors) > 0
+                        then list_dot_product(u.factors, i.factors)
+                    else 0
+                end + mf__terms)::float
                 as mf__score,
             case
                 when u.known and i.known and (u.from_content or i.from_content) then 'content'
@@ -166,11 +171,11 @@ from (
             end as mf__source,
             h.clipped as mf__clipped, h.rating_min as mf__min, h.rating_max as mf__max
         from mf__pairs p
-            left join users u on u.user_id = p.mf__user
-            left join items i on i.item_id = p.mf__item
-            left join user_times d on d.user_id = p.mf__user
-            left join item_times b on b.item_id = p.mf__item
-            cross join head h
+            left join mf__users u on u.user_id = p.mf__user
+            left join mf__items i on i.item_id = p.mf__item
+            left join mf__user_times d on d.user_id = p.mf__user
+            left join mf__item_times b on b.item_id = p.mf__item
+            cross join mf__head h
         where h.valid
     )
     select

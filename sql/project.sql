@@ -37,8 +37,8 @@ from (
                 typeof(f.vector),
                 '(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL\(.*\)|BOOLEAN)\[\d*\]'
             ) as numeric,
-            if(numeric, try_cast(f.vector as double[]), null) as numbers,
-            if(numeric, null, try_cast(f.vector as varchar[])) as texts,
+            case when numeric then try_cast(f.vector as double[]) end as numbers,
+            case when numeric then null else try_cast(f.vector as varchar[]) end as texts,
             typeof(f.vector) as type
         from query_table(features) f
     ),

@@ -33,12 +33,61 @@
 -- The candidates of a user are its best k + n_seen items, of which the seen ones are then dropped:
 -- looking up every pair would cost more than scoring it.
 
+-- Macros, since a database file may forget that a CTE is not to be materialized.
+create or replace macro mf__recommend_items(model) as table
+select m.*
+from (
+    from query_table(model)
+    union all by name
+    select
+        null::varchar as kind, null as item_id, null as code, null as ratings, null as bias,
+        null as factors,
+        null::struct(
+            t0 double, t1 double, beta float, drift float,
+            days integer[], day_bias float[], bin_bias float[], factor_drift float[]
+        ) as temporal
+    where false
+) m
+where m.kind = 'item';
+comment on macro table mf__recommend_items is 'The items of a model, for mf_recommend';
+
+create or replace macro mf__recommend_users(model, user_id, exclude_seen, min_ratings) as table
+select
+    m.user_id, m.bias::float as bias,
+    list_concat(m.factors::float[], []) as factors,
+    m.temporal,
+    coalesce(m.info ->> 'source' = 'content', false) as from_content,
+    (coalesce(m.ratings, 0) >= coalesce(min_ratings, 1) or from_content)
+        and (m.bias is not null or m.factors is not null) as personal,
+    case
+        when not exclude_seen or (m.seen is null and coalesce(m.ratings, 0) = 0) then []
+        when m.seen is null
+            then error('mf_recommend: the model does not hold what its users have seen. '
+                || 'Pass exclude_seen := false or train with keep_seen := true.')
+        else m.seen::integer[]
+    end as seen
+from (
+    from query_table(model)
+    union all by name
+    select
+        null::varchar as kind, null as user_id, null as ratings, null as bias, null as factors,
+        null as seen, null as info,
+        null::struct(
+            t0 double, t1 double, beta float, drift float,
+            days integer[], day_bias float[], bin_bias float[], factor_drift float[]
+        ) as temporal
+    where false
+) m
+where m.kind = 'user' and (user_id is null or m.user_id = user_id);
+comment on macro table mf__recommend_users is
+    'The user, or the users, of a model and what they have seen, for mf_recommend';
+
 create or replace macro mf_recommend(
     model, user_id := null, k := 10, exclude_seen := true, min_ratings := 1, ts := null
 ) as table
 from (
     with
-    model_rows as not materialized (
+    mf__model_rows as not materialized (
         select m.*
         from (
             from query_table(model)
@@ -52,38 +101,6 @@ from (
             where false
         ) m
         where m.kind = 'model'
-    ),
-    item_rows as not materialized (
-        select m.*
-        from (
-            from query_table(model)
-            union all by name
-            select
-                null::varchar as kind, null as item_id, null as code, null as ratings, null as bias,
-                null as factors,
-                null::struct(
-                    t0 double, t1 double, beta float, drift float,
-                    days integer[], day_bias float[], bin_bias float[], factor_drift float[]
-                ) as temporal
-            where false
-        ) m
-        where m.kind = 'item'
-    ),
-    user_rows as not materialized (
-        select m.*
-        from (
-            from query_table(model)
-            union all by name
-            select
-                null::varchar as kind, null as user_id, null as ratings, null as bias,
-                null as factors, null as seen, null as info,
-                null::struct(
-                    t0 double, t1 double, beta float, drift float,
-                    days integer[], day_bias float[], bin_bias float[], factor_drift float[]
-                ) as temporal
-            where false
-        ) m
-        where m.kind = 'user' and (user_id is null or m.user_id = user_id)
     ),
     mf__head as materialized (
         select
@@ -118,40 +135,21 @@ from (
                             || '. Give the length of a list, from 1 to 100000.')
                     else k::bigint
                 end as k
-            from model_rows m
+            from mf__model_rows m
         ) h
     ),
-    users as not materialized (
-        select
-            m.user_id, m.bias::float as bias,
-            list_concat(m.factors::float[], []) as factors,
-            m.temporal,
-            coalesce(m.info ->> 'source' = 'content', false) as from_content,
-            (coalesce(m.ratings, 0) >= coalesce(min_ratings, 1) or from_content)
-                and (m.bias is not null or m.factors is not null) as personal,
-            case
-                when not exclude_seen or (m.seen is null and coalesce(m.ratings, 0) = 0) then []
-                when m.seen is null
-                    then error('mf_recommend: the model does not hold what its users have seen. '
-                        || 'Pass exclude_seen := false or train with keep_seen := true.')
-                else m.seen::integer[]
-            end as seen
-        from user_rows m
-    ),
-    strangers as not materialized (
-        select u.user_id, u.seen from users u where not u.personal
+    mf__strangers as not materialized (
+        select u.user_id, u.seen, true as any
+        from mf__recommend_users(model, user_id, exclude_seen, min_ratings) u
+        where not u.personal
         union all
-        select user_id, [] where user_id is not null and not exists (from users)
-    ),
-    popular as not materialized (
-        select
-            list(struct_pack(minus := -i.ratings::float, item_id := i.item_id, code := i.code)
-                order by i.ratings desc, i.item_id) as candidates
-        from item_rows i
-        where (select count(*) from strangers) > 0
+        select user_id, [], true
+        where user_id is not null and not exists (
+            from mf__recommend_users(model, user_id, exclude_seen, min_ratings)
+        )
     ),
     -- items and users as they are at time t
-    items_then as not materialized (
+    mf__items_then as not materialized (
         select
             i.item_id, i.code,
             list_concat(i.factors::float[], []) as factors,
@@ -164,9 +162,9 @@ from (
                     )::integer
                 ]
             end::float as bias
-        from mf__head h, item_rows i
+        from mf__head h, mf__recommend_items(model) i
     ),
-    users_then as not materialized (
+    mf__users_then as not materialized (
         select
             u.user_id, u.seen, h.k + len(u.seen) as n_candidates,
             coalesce(
@@ -183,48 +181,65 @@ from (
                     u.factors, lambda p, f: p + mf__dev * u.temporal.factor_drift[f]
                 )
             end::float[] as factors
-        from mf__head h, users u
+        from
+            mf__head h, mf__recommend_users(model, user_id, exclude_seen, min_ratings) u
         where u.personal
     ),
-    best as not materialized (
+    mf__best as not materialized (
         select
             u.user_id,
             min(
                 struct_pack(
                     minus := -(u.base + i.bias
-                        + if(
-                            len(u.factors) > 0 and len(i.factors) > 0,
-                            list_dot_product(u.factors, i.factors), 0
-                        ))::float,
+                        + case
+                            when len(u.factors) > 0 and len(i.factors) > 0
+                                then list_dot_product(u.factors, i.factors)
+                            else 0
+                        end)::float,
                     item_id := i.item_id,
                     code := i.code
                 ),
                 u.n_candidates
             ) as candidates
-        from users_then u, items_then i
+        from mf__users_then u, mf__items_then i
         group by u.user_id
     ),
-    lists as not materialized (
+    mf__lists as not materialized (
         select
-            b.user_id, if(u.from_content, 'content', 'model') as source, u.seen, b.candidates
-        from best b join users u on u.user_id = b.user_id
+            b.user_id, case when u.from_content then 'content' else 'model' end as source, u.seen,
+            b.candidates
+        from mf__best b
+            join mf__recommend_users(model, user_id, exclude_seen, min_ratings) u
+                on u.user_id = b.user_id
         union all
         select s.user_id, 'popular', s.seen, p.candidates[:h.k + len(s.seen)]
-        from mf__head h, strangers s, popular p
+        from
+            mf__head h, mf__strangers s,
+            lateral ( -- once, and not at all where nobody is a stranger
+                select
+                    list(
+                        struct_pack(
+                            minus := -i.ratings::float, item_id := i.item_id, code := i.code
+                        )
+                        order by i.ratings desc, i.item_id
+                    ) as candidates
+                from mf__recommend_items(model) i
+                where s.any
+            ) p
     ),
-    picks as not materialized (
+    mf__picks as not materialized (
         select
             l.user_id, l.source,
             list_filter(l.candidates, lambda c: not list_contains(l.seen, c.code))[:h.k] as items
-        from mf__head h, lists l
+        from mf__head h, mf__lists l
     ),
-    ranked as not materialized (
+    mf__ranked as not materialized (
         select
             p.user_id, p.source, unnest(p.items) as item, generate_subscripts(p.items, 1) as rank
-        from picks p
+        from mf__picks p
     )
     select r.user_id, r.item.item_id as item_id, -r.item.minus as score, r.rank, r.source
-    from ranked r
+    from mf__ranked r
     union all
     select null, null, null, null, null from mf__head h where h.k is null
     order by 1, 4

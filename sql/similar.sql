@@ -23,17 +23,31 @@
 -- does not know gets no rows. Factors that are all zero (no ratings) have no direction: such an
 -- item gets no rows and is in no list.
 
+-- A macro, since a database file may forget that a CTE is not to be materialized.
+create or replace macro mf__similar_items(model) as table
+select
+    r.item_id, r.code, r.factors, sqrt(list_dot_product(r.factors, r.factors)) as length
+from (
+    select m.item_id, m.code, list_concat(m.factors::float[], []) as factors
+    from (
+        from query_table(model)
+        union all by name
+        select null::varchar as kind, null as item_id, null as code, null as factors where false
+    ) m
+    where m.kind = 'item'
+) r;
+comment on macro table mf__similar_items is
+    'The items of a model with the length of their factors, for mf_similar_items';
+
 create or replace macro mf_similar_items(model, item_id := null, k := 10) as table
 from (
     with
     rows as not materialized (
         from query_table(model)
         union all by name
-        select
-            null::varchar as kind, null as item_id, null as code, null as factors, null as info
-        where false
+        select null::varchar as kind, null as info where false
     ),
-    head as not materialized (
+    mf__head as not materialized (
         select
             case
                 when count(*) <> 1
@@ -55,49 +69,57 @@ from (
         from rows m
         where m.kind = 'model'
     ),
-    items as not materialized (
+    mf__pairs as not materialized (
         select
-            m.item_id, m.code,
-            list_concat(m.factors::float[], []) as factors,
-            sqrt(list_dot_product(
-                list_concat(m.factors::float[], []), list_concat(m.factors::float[], [])
-            )) as length
-        from rows m
-        where m.kind = 'item'
+            a.item_id, b.item_id as other, h.k,
+            list_dot_product(a.factors, b.factors) / (a.length * b.length) as cosine
+        from mf__head h, mf__similar_items(model) a, mf__similar_items(model) b
+        where a.length > 0 and b.length > 0 and a.code <> b.code
+            and (item_id is null or a.item_id = item_id)
     ),
-    others as not materialized (
-        select i.code, i.factors, i.length, row_number() over (order by i.item_id) as place
-        from items i
-        where i.length > 0
-    ),
+    -- the least of what is turned round, so that of equals the lower id comes first
     best as not materialized (
         select
-            i.item_id,
-            max(
+            p.item_id,
+            min(
                 struct_pack(
-                    similarity := greatest(-1, least(1,
-                        list_dot_product(i.factors, o.factors) / (i.length * o.length)
-                    ))::float,
-                    before := -o.place,
-                    code := o.code
+                    minus := case
+                        when p.cosine > 1 then -1 when p.cosine < -1 then 1 else -p.cosine
+                    end::float,
+                    item_id := p.other
                 ),
-                h.k
+                p.k
             ) as picks
-        from head h, items i, others o
-        where i.length > 0 and i.code <> o.code and (item_id is null or i.item_id = item_id)
-        group by i.item_id
+        from mf__pairs p
+        group by p.item_id
     ),
     ranked as not materialized (
         select b.item_id, unnest(b.picks) as pick, generate_subscripts(b.picks, 1) as rank
         from best b
     )
-    select r.item_id, m.item_id as similar_item_id, r.pick.similarity as similarity, r.rank
-    from ranked r join rows m on m.kind = 'item' and m.code = r.pick.code
+    select
+        r.item_id, r.pick.item_id as similar_item_id, 0 - r.pick.minus as similarity, r.rank
+    from ranked r
     union all
-    select null, null, null, null from head h where h.k is null
+    select null, null, null, null from mf__head h where h.k is null
     order by 1, 4
 );
 comment on macro table mf_similar_items is 'The k items most similar to one item or to each item';
+
+create or replace macro mf__similar_users(model) as table
+select
+    r.user_id, r.code, r.factors, sqrt(list_dot_product(r.factors, r.factors)) as length
+from (
+    select m.user_id, m.code, list_concat(m.factors::float[], []) as factors
+    from (
+        from query_table(model)
+        union all by name
+        select null::varchar as kind, null as user_id, null as code, null as factors where false
+    ) m
+    where m.kind = 'user'
+) r;
+comment on macro table mf__similar_users is
+    'The users of a model with the length of their factors, for mf_similar_users';
 
 create or replace macro mf_similar_users(model, user_id := null, k := 10) as table
 from (
@@ -105,11 +127,9 @@ from (
     rows as not materialized (
         from query_table(model)
         union all by name
-        select
-            null::varchar as kind, null as user_id, null as code, null as factors, null as info
-        where false
+        select null::varchar as kind, null as info where false
     ),
-    head as not materialized (
+    mf__head as not materialized (
         select
             case
                 when count(*) <> 1
@@ -131,46 +151,39 @@ from (
         from rows m
         where m.kind = 'model'
     ),
-    users as not materialized (
+    mf__pairs as not materialized (
         select
-            m.user_id, m.code,
-            list_concat(m.factors::float[], []) as factors,
-            sqrt(list_dot_product(
-                list_concat(m.factors::float[], []), list_concat(m.factors::float[], [])
-            )) as length
-        from rows m
-        where m.kind = 'user'
+            a.user_id, b.user_id as other, h.k,
+            list_dot_product(a.factors, b.factors) / (a.length * b.length) as cosine
+        from mf__head h, mf__similar_users(model) a, mf__similar_users(model) b
+        where a.length > 0 and b.length > 0 and a.code <> b.code
+            and (user_id is null or a.user_id = user_id)
     ),
-    others as not materialized (
-        select i.code, i.factors, i.length, row_number() over (order by i.user_id) as place
-        from users i
-        where i.length > 0
-    ),
+    -- the least of what is turned round, so that of equals the lower id comes first
     best as not materialized (
         select
-            i.user_id,
-            max(
+            p.user_id,
+            min(
                 struct_pack(
-                    similarity := greatest(-1, least(1,
-                        list_dot_product(i.factors, o.factors) / (i.length * o.length)
-                    ))::float,
-                    before := -o.place,
-                    code := o.code
+                    minus := case
+                        when p.cosine > 1 then -1 when p.cosine < -1 then 1 else -p.cosine
+                    end::float,
+                    user_id := p.other
                 ),
-                h.k
+                p.k
             ) as picks
-        from head h, users i, others o
-        where i.length > 0 and i.code <> o.code and (user_id is null or i.user_id = user_id)
-        group by i.user_id
+        from mf__pairs p
+        group by p.user_id
     ),
     ranked as not materialized (
         select b.user_id, unnest(b.picks) as pick, generate_subscripts(b.picks, 1) as rank
         from best b
     )
-    select r.user_id, m.user_id as similar_user_id, r.pick.similarity as similarity, r.rank
-    from ranked r join rows m on m.kind = 'user' and m.code = r.pick.code
+    select
+        r.user_id, r.pick.user_id as similar_user_id, 0 - r.pick.minus as similarity, r.rank
+    from ranked r
     union all
-    select null, null, null, null from head h where h.k is null
+    select null, null, null, null from mf__head h where h.k is null
     order by 1, 4
 );
 comment on macro table mf_similar_users is 'The k users most similar to one user or to each user';

@@ -14,6 +14,7 @@ from typing import Protocol
 import duckdb
 import pytest
 
+import duckmf
 from duckmf import sqlfiles
 
 SQL = sqlfiles.folder()
@@ -49,12 +50,20 @@ class Connection:
 
 
 class Shell:
-    """The DuckDB shell: a process for each statement, on one database file."""
+    """The DuckDB shell: a process for each statement, on one database file.
 
-    def __init__(self, path: Path) -> None:
+    It reads the macros from their files, or they are in the database already: the DuckDB of Python,
+    which may be a newer one, has put them there.
+    """
+
+    def __init__(self, path: Path, installed: bool = False) -> None:
         self.program = shell_program()
         self.path = path
-        self.run("\n".join(f".read {SQL / name}.sql" for name in SERVING))
+        if installed:
+            with duckmf.connect(path) as con:
+                duckmf.install(con)
+        else:
+            self.run("\n".join(f".read {SQL / name}.sql" for name in SERVING))
 
     def run(self, statement: str) -> None:
         done = subprocess.run(

@@ -9,6 +9,8 @@ import pytest
 
 import duckmf
 from duckmf import cli
+from duckmf.plugin import quoted
+from tests.clients import Shell
 
 NAMES = [
     f"films_{p}" for p in ("recommendations", "similar_items", "predictions", "model", "training")
@@ -156,3 +158,141 @@ def test_what_is_not_there_is_an_error_and_nothing_is_left(path, capsys, argumen
         assert con.execute("select count(*) from duckdb_views() where not internal").fetchone() == (
             0,
         )
+
+
+TYPES = {  # of ids, and what BI tools see of them
+    "integer": "INTEGER",
+    "bigint": "BIGINT",
+    "varchar": "VARCHAR",
+    "uuid": "VARCHAR",
+    "hugeint": "VARCHAR",
+    "date": "VARCHAR",
+    "utinyint": "INTEGER",
+    "decimal(9, 2)": "VARCHAR",
+}
+IDS = {
+    "uuid": "('00000000-0000-0000-0000-0000000000' || (10 + {}))::uuid",
+    "date": "date '2026-01-01' + ({})::integer",
+}
+
+
+@pytest.fixture
+def con():
+    con = duckmf.connect()
+    yield con
+    con.close()
+
+
+def trained(con: duckdb.DuckDBPyConnection, kind: str, model: str, options: str = "") -> None:
+    """A model with ids of a type, and a table of titles."""
+    user, item = (IDS.get(kind, "({})::" + kind).format(code) for code in ("i % 20", "i % 31"))
+    con.execute(
+        f"create or replace table ratings as select {user} as u, {item} as i, "
+        "(1 + hash(i) % 9)::double / 2 as r, timestamp '2020-01-01' + interval (i) day as t "
+        "from range(300) t(i)"
+    )
+    con.execute("create or replace table titles as select distinct i as id, 'T' || i::varchar as title from ratings")  # fmt: skip
+    con.execute(
+        f"create or replace table {model} as from mf_fit(ratings, u, i, r, n_factors := 4, "
+        f"epochs := 2, progress := false{options})"
+    )
+
+
+def seen(con: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
+    """The type of each column."""
+    return dict(
+        con.execute(f"select column_name, column_type from (describe {relation})").fetchall()
+    )
+
+
+@pytest.mark.parametrize("store", [True, False], ids=["stored", "views"])
+@pytest.mark.parametrize("kind", TYPES)
+def test_ids_of_any_type_are_shown(con, kind, store):
+    trained(con, kind, "films")
+    titles = duckmf.Titles("titles", "id", "title")
+    assert duckmf.publish(con, "films", titles, k=3, store=store) == NAMES
+    types = {name: seen(con, name) for name in NAMES}
+    assert {shown for columns in types.values() for shown in columns.values()} <= SHOWN
+    for name in ("films_recommendations", "films_predictions"):
+        assert types[name]["user_id"] == types[name]["item_id"] == TYPES[kind]
+        user, item, title = con.execute(f"select user_id, item_id, title from {name} limit 1").fetchone()  # fmt: skip
+        assert title == f"T{item}"
+        found = con.execute(f"select count(*) from {name} where user_id = $1", [user]).fetchone()
+        assert found == ((3,) if name == "films_recommendations" else (31,))
+    assert types["films_similar_items"]["similar_item_id"] == TYPES[kind]
+
+
+@pytest.mark.parametrize("store", [True, False], ids=["stored", "views"])
+@pytest.mark.parametrize("kind", ["with rows that came later", "with time terms"])
+def test_predictions_are_those_of_mf_predict(con, kind, store):
+    if kind == "with time terms":
+        trained(con, "integer", "films", ", ts := t, algorithm := 'timesvdpp'")
+        n_pairs, all_sources = 20 * 31, ["model"]
+    else:
+        trained(con, "integer", "films")
+        con.execute("create table late as from (values (77, 3, 4.0), (77, 5, 1.5)) n(u, i, r)")
+        con.execute("insert into films from mf_fold_in(films, late, u, i, r)")
+        con.execute("create table features as select i, [i % 3, i % 5]::float[] as v from range(40) t(i)")  # fmt: skip
+        con.execute("insert into films from mf_project_items(films, features, i, v)")
+        n_pairs, all_sources = 21 * 40, ["content", "model"]
+    duckmf.publish(con, "films", store=store)
+    con.execute(
+        "create table pairs as select a.user_id, b.item_id from films a, films b "
+        "where a.kind = 'user' and b.kind = 'item'"
+    )
+    n, same, difference, sources = con.execute(
+        "select count(*), count(*) filter (where p.prediction_source = q.prediction_source), "
+        "max(abs(p.prediction - q.prediction)), list(distinct p.prediction_source) "
+        "from films_predictions p "
+        "join mf_predict(films, pairs, user_id, item_id) q using (user_id, item_id)"
+    ).fetchone()
+    assert n == same == n_pairs
+    assert difference < 1e-5
+    assert sorted(sources) == all_sources
+
+
+@pytest.mark.parametrize("name", ["my films", "film's", "film.s", "Füme 1"])
+def test_any_name_in_any_schema(con, name):
+    con.execute('create schema "the ""shop"""; use "the ""shop"""')
+    trained(con, "integer", quoted(name))
+    con.execute('alter table titles rename to "the ""titles"""')
+    titles = duckmf.Titles('the "titles"', "id", "title")
+    for store in (True, False):
+        names = duckmf.publish(con, name, titles, store=store)
+        assert names[2] == f"{name}_predictions"
+        query = f"select count(title) from {quoted(names[2])} where user_id = 3"
+        assert con.execute(query).fetchone() == (31,)
+
+
+def test_a_name_that_duckdb_reads_in_two_ways_is_refused(con):
+    with pytest.raises(
+        duckmf.DuckMFError, match=r'publish: the model is named my "films"; .* Give'
+    ):
+        duckmf.publish(con, 'my "films"')
+
+
+def test_stored_predictions_stay_as_they_were_until_they_are_published_again(con):
+    trained(con, "integer", "films")
+    duckmf.publish(con, "films")
+    best = "select max(prediction) from films_predictions"
+    before = con.execute(best).fetchone()
+    con.execute("update films set bias = -9 where kind = 'item'")
+    assert con.execute(best).fetchone() == before
+    duckmf.publish(con, "films")
+    assert con.execute(best).fetchone() == (0.5,)
+    halves = "select count(*) from duckdb_tables() where starts_with(table_name, 'mf__films_')"
+    assert con.execute(halves).fetchone() == (2,)
+    duckmf.publish(con, "films", store=False)
+    assert con.execute(halves).fetchone() == (0,)
+
+
+def test_the_shell_and_an_attached_database_read_it(path, tmp_path):
+    published(path)
+    shell = Shell(path, installed=True)
+    for name in NAMES:
+        shell.run(f"copy (from {name}) to '{tmp_path / name}.csv'")
+        assert (tmp_path / f"{name}.csv").stat().st_size > 0
+    with duckdb.connect() as con:
+        con.execute(f"attach '{path}' as other (read_only)")
+        for name in NAMES:
+            assert con.execute(f"from other.{name} limit 1").fetchall()

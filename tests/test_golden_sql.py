@@ -56,11 +56,11 @@ def answer(client: Client, block: Block, folder: Path) -> list[str] | None:
         return [f"error: {refused}"]
 
 
-@pytest.fixture(params=["temp macros", "persistent macros", "shell"])
+@pytest.fixture(params=["temp macros", "persistent macros", "shell", "shell, installed by Python"])
 def client(request: pytest.FixtureRequest, tmp_path: Path) -> Client:
     path = tmp_path / "golden.duckdb"
-    if request.param == "shell":
-        return Shell(path)
+    if request.param.startswith("shell"):
+        return Shell(path, installed=request.param != "shell")
     return Connection(path, temporary=request.param == "temp macros")
 
 
