@@ -64,6 +64,13 @@ class Side:
             np.searchsorted(codes, new).astype(np.int32),
         )
 
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Which rows the model had."""
+        known = np.ones(len(self.codes), np.bool_)
+        known[self.new] = False
+        return known
+
     def places(self, codes: NDArray[np.int32]) -> NDArray[np.int32]:
         """Where codes stand."""
         return np.searchsorted(self.codes, codes).astype(np.int32)

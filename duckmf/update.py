@@ -2,6 +2,7 @@
 
 Each half pass puts the touched rows of one side to the optimum of the training's objective, for all
 their ratings and the other side as it stands: block coordinate descent from the model as it is.
+Where rows are learnt by comparisons (bpr), passes of training move the touched rows alone instead.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duckmf import algorithms, temporal_rows
+from duckmf.algorithms.bpr import Bpr
 from duckmf.algorithms.svdpp import solve_implicit
 from duckmf.arrow import cells_of
 from duckmf.checks import check_changed_ids, check_count
 from duckmf.foldin import check_kept, check_present, check_solvable, solvable, temporal_of
-from duckmf.model import Factors, Fixed, Rivals, SideName
+from duckmf.model import Factors, Fixed, Known, SideName, Solved
 from duckmf.ratings import Ratings, Rows, Triples, canonical
 from duckmf.run import Run
 from duckmf.sides import Side
@@ -28,6 +30,7 @@ from duckmf.stored import Batch, concatenated, row_numbers
 from duckmf.threads import Workers
 
 EPOCHS = 3
+STEP_EPOCHS = 20  # where they are passes of steps, each of little cost
 
 
 class Update(Run):
@@ -40,9 +43,11 @@ class Update(Run):
             DuckMFError: the relation is no model that can be updated, or the source is not right.
         """
         self.info, self._algorithm, self._options = solvable(request)
+        self._steps: Bpr | None = None  # in training, where rows cannot be solved one by one
         epochs = request["epochs"]
-        self._left = EPOCHS if epochs is None else check_count("epochs", epochs, 1, 1000)
-        self._epochs = self._left
+        if epochs is None:
+            epochs = STEP_EPOCHS if issubclass(self._algorithm, Bpr) else EPOCHS
+        self._left = self._epochs = check_count("epochs", epochs, 1, 1000)
         super().__init__(request, request["threads"])
         check_solvable(request["counts"], self.info, self._options)
         check_changed_ids(request["counts"])
@@ -85,16 +90,27 @@ class Update(Run):
         self._by_item = self.ratings.by_item
         if self._timed:
             self._by_item = timed_by_item(self.ratings, self.workers)
-        self._solve("users")
+        if issubclass(self._algorithm, Bpr):
+            self._steps = self._begun(self._algorithm)
+        else:
+            self._solve("users")
         self._started = True
 
     def epoch(self) -> None:
-        """Solve touched items, what new ones say of their users, then touched users."""
+        """Solve touched items, what new ones say of their users, then touched users.
+
+        Or take a step on every triple, where rows are learnt by comparisons.
+        """
+        self._left -= 1
+        if self._steps is not None:
+            self._steps.epoch(self._epochs - self._left)
+            if self._left == 0:
+                self._take_over(self._steps.factors())
+            return
         self._solve("items")
         if self.items.implicit_factors.shape[1] and len(self.items.new):
             self._solve_implicit()
         self._solve("users")
-        self._left -= 1
 
     def user_rows(self, codes: NDArray[np.int32]) -> tuple[Any, ...]:
         """The columns of touched users, from counts to time terms; None for what is not."""
@@ -140,6 +156,29 @@ class Update(Run):
             "updates": [*info.get("updates", []), done],
         }
 
+    def _begun(self, algorithm: type[Bpr]) -> Bpr:
+        """A training of all ratings that begins with the model and moves touched rows alone."""
+        users, items = self.users, self.items
+        none = np.zeros((0, 0), np.float32)
+        known = Known(
+            *(0.0, users.known, items.known, users.bias, items.bias),
+            *(users.factors, items.factors, none, none),
+        )
+        options = replace(self._options, epochs=self._epochs)
+        training = algorithm(self.ratings, options, self.workers)
+        training.start_from(known)
+        training.hold_all_but(users.touched, items.touched)
+        return training
+
+    def _take_over(self, factors: Factors) -> None:
+        """Take the touched rows from a training."""
+        users, items = self.users, self.items
+        assert factors.P is not None
+        assert factors.Q is not None
+        assert factors.item_bias is not None
+        users.put(Solved(None, factors.P[users.touched]))
+        items.put(Solved(factors.item_bias[items.touched], factors.Q[items.touched]))
+
     def _solve(self, name: SideName) -> None:
         sides = (self.users, self.ratings.by_user), (self.items, self._by_item)
         (this, rows), (other, columns) = sides if name == "users" else sides[::-1]
@@ -149,11 +188,9 @@ class Update(Run):
         temporal = None
         if self._timed:
             temporal = temporal_of(other_name, other.terms, self.info, self._model["temporal"])
-        rivals = None
-        if name == "items":
-            rivals = Rivals(self.ratings.by_user, rows.counts, this.bias, this.factors)
-        fixed = Fixed(name, mu, sigma, columns.counts, other.bias, *matrices, temporal, rivals)
-        solve = algorithms.fold_in(self._algorithm, fixed, self._options, self.workers)
+        fixed = Fixed(name, mu, sigma, columns.counts, other.bias, *matrices, temporal)
+        how = self._algorithm, fixed, self._options, self.workers
+        solve = algorithms.fold_in(*how, roughly=self._left > 0)
         this.put(solve(rows.chosen(this.touched)))
 
     def _solve_implicit(self) -> None:

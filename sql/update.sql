@@ -13,7 +13,8 @@
 -- source                   a table, view or CTE with the new ratings alone
 -- user_id, item_id,        SQL expressions over the source's columns, as in mf_fit; ids are cast to the
 -- rating, ts               types that the model has
--- epochs                   how often touched items, then touched users are solved, 1 to 1000
+-- epochs                   how often touched items, then touched users are solved, 1 to 1000 (3); of bpr
+--                          passes over all positives (20), whose steps move the touched rows alone
 -- duplicates               what several rows of one user and item mean, the stored one included, which
 --                          counts as one row made before all others, or when it was if the model has
 --                          time terms; as the model was trained if left out

@@ -105,6 +105,34 @@ def test_an_epoch_equals_its_naive_twin(n_factors, sampling, many_blocks):
         assert np.allclose(getattr(bpr, f"_{name}"), getattr(twin, name), rtol=1e-4, atol=1e-5)
 
 
+def test_an_epoch_that_holds_rows_equals_its_naive_twin(many_blocks):
+    options = BprOptions(n_factors=5, learning_rate=0.2, regularization=0.02)
+    bpr = Bpr(random_ratings(), options, ONE)
+    users, items = np.array([3, 7, 20, 41], np.int32), np.array([0, 5, 30], np.int32)
+    bpr.hold_all_but(users, items)
+    grid = bpr._grid
+    free = grid.users.position[users], grid.items.position[items]
+    twin = Problem(*(a.astype(float) for a in (bpr._bi, bpr._P, bpr._Q)), 0.02, 0.02, 0.02)
+    losses = []
+    for u, i, j in drawn(bpr, 1):
+        before = twin.P[u].copy(), *((twin.Q[n].copy(), twin.bi[n]) for n in (i, j))
+        loss = twin.step(u, i, j, 0.2)
+        if u not in free[0]:
+            twin.P[u] = before[0]
+        for n, (q, b) in zip((i, j), before[1:], strict=True):
+            if n not in free[1]:
+                twin.Q[n], twin.bi[n] = q, b
+        if u in free[0] or i in free[1] or j in free[1]:
+            losses.append(loss)
+    held = bpr._P.copy(), bpr._Q.copy()
+    assert bpr.epoch(1) == pytest.approx(np.mean(losses), rel=1e-5)
+    for name in ("bi", "P", "Q"):
+        assert np.allclose(getattr(bpr, f"_{name}"), getattr(twin, name), rtol=1e-4, atol=1e-5)
+    for before, after, rows in zip(held, (bpr._P, bpr._Q), free, strict=True):
+        moved = np.flatnonzero((before != after).any(axis=1))
+        assert set(moved) == set(rows)
+
+
 def test_seen_items_are_left_out_of_the_widest_cells():
     rng = np.random.default_rng(4)
     users = np.repeat(rng.choice(70_000, 20, replace=False), 50)

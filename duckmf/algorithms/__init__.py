@@ -61,11 +61,7 @@ class Solving(Algorithm, Protocol):
 
     @classmethod
     def fold_in(cls, fixed: Fixed, options: Any, workers: Workers) -> Callable[[Rows], Solved]:
-        """What gives rows of ratings, by the places in `fixed`, what training would give them.
-
-        Raises:
-            OptionError: the algorithm cannot solve rows of this side alone.
-        """
+        """What gives rows of ratings, by the places in `fixed`, what training would give them."""
         ...
 
 
@@ -95,17 +91,22 @@ def find(name: str) -> type[Solving]:
 
 
 def fold_in(
-    algorithm: type[Solving], fixed: Fixed, options: Any, workers: Workers
+    algorithm: type[Solving],
+    fixed: Fixed,
+    options: Any,
+    workers: Workers,
+    *,
+    roughly: bool = False,
 ) -> Callable[[Rows], Solved]:
     """What solves rows of ratings alone; with the time terms that the options ask for.
 
-    Raises:
-        OptionError: the algorithm cannot solve rows of this side alone.
+    roughly: time terms need not be at their optimum, for rows that are solved again.
     """
     if getattr(options, "temporal", ()):
-        from duckmf.algorithms import temporal_fold_in
+        from duckmf.algorithms.temporal_fold_in import PASSES, ROUGH_PASSES, fold_in
 
-        return temporal_fold_in.fold_in(algorithm, fixed, options, workers)
+        passes = ROUGH_PASSES if roughly else PASSES
+        return fold_in(algorithm, fixed, options, workers, passes)
     return algorithm.fold_in(fixed, options, workers)
 
 

@@ -37,7 +37,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import fsum, isqrt, log
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,6 +119,7 @@ class Bpr(Implicit):
         self._grid = grid = ratings.laid_out(
             key, lambda: Grid.of(positives, counts, options, workers)
         )
+        self._free: tuple[Any, Any] = (None, None)
         self._kept = chances(counts[grid.items.order], options.popularity_exponent)
         self._bi = np.zeros(len(counts), np.float32)
         rng = np.random.default_rng(options.seed)
@@ -138,6 +139,14 @@ class Bpr(Implicit):
         put(self._Q, known.Q[items], i, 1)
         put(self._bi, known.item_bias[items], known.items[items], 1)
 
+    def hold_all_but(self, users: NDArray[np.int32], items: NDArray[np.int32]) -> None:
+        """Let the rows of these codes alone move."""
+        grid = self._grid
+        free = np.zeros(len(self._P), np.bool_), np.zeros(len(self._Q), np.bool_)
+        free[0][grid.users.position[users]] = True
+        free[1][grid.items.position[items]] = True
+        self._free = free
+
     def epoch(self, number: int) -> float:
         """Take every positive once; the mean of -ln sigma of its triples, ln 2 if there are none.
 
@@ -148,7 +157,7 @@ class Bpr(Implicit):
         visits = grid.visits(rng)
         states = rng.integers(1, STATES, size=visits.shape[:-2])
         totals = np.zeros((*states.shape, 2))
-        data = (grid.user_rows, grid.item_rows, self._kept, *grid.draws.tables)
+        data = (grid.user_rows, grid.item_rows, self._kept, *grid.draws.tables, *self._free)
         steps = rates(options, number)
         matrices = (self._bi, self._P, self._Q)
         longest = int((visits[..., END] - visits[..., BEGIN]).sum(axis=-1).max())

@@ -24,31 +24,37 @@ from numpy.typing import NDArray
 from duckmf.algorithms.svd import Svd
 from duckmf.algorithms.svdpp import Svdpp, implicit_sums
 from duckmf.algorithms.temporal_parts import Dial, ItemBins, Part, UserDay, UserDrift, times_of
+from duckmf.kernels.temporal import subtract_scores
 from duckmf.model import Fixed, Solved
 from duckmf.ratings import Rows
 from duckmf.temporal import Temporal
 from duckmf.threads import Workers, row_pieces
 
 PASSES = 10
+ROUGH_PASSES = 2
 SWEEPS = 10
 BLOCK = 1 << 15  # ratings whose lines of numbers are in memory at a time
 LEAST = 1e-4  # lambda_u and lambda_t, where their quotient is taken and one of them is zero
 
+ALONE = Workers(1)  # a block is on one thread already
+
 Solve: TypeAlias = Callable[[Rows], Solved]
 
 
-def fold_in(algorithm: Any, fixed: Fixed, options: Any, workers: Workers) -> Solve:
-    """What solves rows of ratings that have times, a block of rows at a time."""
-    users = fixed.solved == "users"
-    make = _Users if users else _Items
+def fold_in(
+    algorithm: Any, fixed: Fixed, options: Any, workers: Workers, passes: int = PASSES
+) -> Solve:
+    """What solves rows of ratings that have times, a block of rows on each thread."""
+    make = _Users if fixed.solved == "users" else _Items
+
+    def solve_block(rows: Rows) -> Solved:
+        return make(algorithm, fixed, options, rows).solve(passes)
 
     def solve_rows(rows: Rows) -> Solved:
         numbers = np.arange(len(rows), dtype=np.int32)
-        blocks = [
-            make(algorithm, fixed, options, rows.chosen(numbers[begin:end]), workers).solve()
-            for begin, end in row_pieces(rows.indptr, BLOCK)
-        ]
-        return Solved.joined(blocks)
+        pieces = row_pieces(rows.indptr, BLOCK)
+        blocks = [(rows.chosen(numbers[begin:end]),) for begin, end in pieces]
+        return Solved.joined(workers.map(solve_block, blocks))
 
     return solve_rows
 
@@ -56,11 +62,9 @@ def fold_in(algorithm: Any, fixed: Fixed, options: Any, workers: Workers) -> Sol
 class _Block:
     """Some rows of one side, their lines of numbers, and what is left of their ratings."""
 
-    def __init__(
-        self, algorithm: Any, fixed: Fixed, options: Any, rows: Rows, workers: Workers
-    ) -> None:
+    def __init__(self, algorithm: Any, fixed: Fixed, options: Any, rows: Rows) -> None:
         assert fixed.temporal is not None, "a model with time terms has a span"
-        self.fixed, self.options, self.rows, self.workers = fixed, options, rows, workers
+        self.fixed, self.options, self.rows = fixed, options, rows
         self.numbers = rows.row_numbers()
         self.times = times_of(rows)
         self.terms = fixed.temporal
@@ -81,7 +85,7 @@ class _Block:
         """Factors, bias and time terms as the model has them."""
         raise NotImplementedError
 
-    def solve(self) -> Solved:
+    def solve(self, passes: int) -> Solved:
         """All terms of these rows."""
         n, bias = len(self.left), self.fixed.bias[self.rows.indices]
         by_rating = replace(
@@ -91,33 +95,37 @@ class _Block:
             factors=self.lines,
             implicit_factors=np.zeros((n, 0), np.float32),
         )
-        solve = self.algorithm.fold_in(by_rating, self.options, self.workers)
+        solve = self.algorithm.fold_in(by_rating, self.options, ALONE)
         rows = Rows(self.rows.indptr, np.arange(n, dtype=np.int32), self.left)
         parts = self.parts()
         found = solve(rows)
-        for _ in range(PASSES if parts else 0):
-            errors = self.left - np.float32(self.fixed.mu) - bias
-            if found.bias is not None:
-                errors -= found.bias[self.numbers]
-            if found.factors is not None:
-                errors -= np.einsum("nf,nf->n", found.factors[self.numbers], self.lines)
+        for _ in range(passes if parts else 0):
+            errors = self.errors(rows, found, bias)
             for part in parts * SWEEPS:
-                part.solve(errors, self.left, self.workers)
+                part.solve(errors, self.left, ALONE)
             found = solve(rows)
         return self.solved(found, {key: t for part in parts for key, t in part.terms().items()})
+
+    def errors(self, rows: Rows, found: Solved, bias: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What a solution and the other side leave of what is left."""
+        n, none = len(self.left), np.zeros((0, 0), np.float32)
+        errors = np.empty(n, np.float32)
+        assert found.bias is not None, "models with time terms have biases"
+        P = np.zeros((len(rows), 0), np.float32) if found.factors is None else found.factors
+        arguments = (rows.indptr, rows.indices, self.left, self.left, errors, found.bias, bias, P)
+        subtract_scores(*arguments, self.lines, none, np.float32(self.fixed.mu), 0, len(rows))
+        return errors
 
 
 class _Users(_Block):
     """Users, solved for items that stay."""
 
-    def __init__(
-        self, algorithm: Any, fixed: Fixed, options: Any, rows: Rows, workers: Workers
-    ) -> None:
-        super().__init__(algorithm, fixed, options, rows, workers)
+    def __init__(self, algorithm: Any, fixed: Fixed, options: Any, rows: Rows) -> None:
+        super().__init__(algorithm, fixed, options, rows)
         self.dial = Dial.within(self.terms.span, self.terms.usual, rows)
         self.Z: NDArray[np.float32] | None = None
         if fixed.implicit_factors.shape[1]:
-            self.Z = implicit_sums(rows, fixed.implicit_factors, workers)
+            self.Z = implicit_sums(rows, fixed.implicit_factors, ALONE)
             self.left -= np.einsum("nf,nf->n", self.Z[self.numbers], self.lines)
         self.scale = 0.0
         if "factor_drift" in options.temporal:
@@ -157,10 +165,8 @@ class _Users(_Block):
 class _Items(_Block):
     """Items, solved for users that stay."""
 
-    def __init__(
-        self, algorithm: Any, fixed: Fixed, options: Any, rows: Rows, workers: Workers
-    ) -> None:
-        super().__init__(algorithm, fixed, options, rows, workers)
+    def __init__(self, algorithm: Any, fixed: Fixed, options: Any, rows: Rows) -> None:
+        super().__init__(algorithm, fixed, options, rows)
         if (A := self.terms.factor_drift) is not None:
             centers = self.terms.centers[rows.indices]
             dev = self.terms.span.deviations(self.times, centers)

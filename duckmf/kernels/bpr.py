@@ -76,7 +76,7 @@ def find(slots, width, key):
 @kernel
 def descend(
     totals, slots, bi, P, Q,
-    visits, states, users, items, kept, limits, aliases,
+    visits, states, users, items, kept, limits, aliases, free_u, free_i,
     lr, keep_u, keep_i, keep_b, begin, end,
 ):  # fmt: skip
     """One step for each positive of the visits begin to end - 1 whose negative was not seen.
@@ -86,10 +86,11 @@ def descend(
     the other side, and the pair (u, i) has the number u (SIZE of both) + i + ORIGIN >= 0.
     `states` (n_visits,) int64 are from 1 to STATES - 1. `users`, `items` (n,) int32 are rows of P
     (n_users, f) and Q (n_items, f); a positive of item i is taken where 31 random bits are at most
-    kept[i]; `limits`, `aliases` are those of draw_tables; keep_* are 1 - lr reg. `slots` is
-    scratch, 2 SLOTS times as long as a visit. Written: bi, P, Q (float32), and `totals` (n_visits,
-    2) float64: the sum of -ln sigma(x) of all triples, each before its step, and their number.
-    O(n f).
+    kept[i]; `limits`, `aliases` are those of draw_tables; keep_* are 1 - lr reg. Rows move where
+    `free_u` (n_users,) and `free_i` (n_items,) bool are true; where both are None all do, and the
+    kernel is compiled without. `slots` is scratch, 2 SLOTS times as long as a visit. Written: bi,
+    P, Q (float32), and `totals` (n_visits, 2) float64: the sum of -ln sigma(x) of all triples with
+    a row that moves, each before its step, and their number. O(n f).
     """
     n_factors = P.shape[1]
     one = np.float32(1)
@@ -135,6 +136,10 @@ def descend(
             key = int(users[n]) * n_rows + int(j) + int(visits[v, of, ORIGIN])
             if slots[find(slots, width, key)] == key:
                 continue
+            if free_u is not None:
+                free = free_u[u], free_i[i], free_i[j]
+                if not (free[0] or free[1] or free[2]):
+                    continue
             p = P[u]
             qi = Q[i]
             qj = Q[j]
@@ -155,17 +160,33 @@ def descend(
                 product = 1.0
             n_triples += 1
             step = lr * (odds / (one + odds))
-            bi[i] = keep_b * bi[i] + step
-            bi[j] = keep_b * bi[j] - step
-            # p += lr (z (q_i - q_j) - reg p)
+            # p += lr (z (q_i - q_j) - reg p),  b_i += lr (z - reg_b b_i)
             # q_i += lr (z p - reg q_i),  q_j -= lr (z p + reg q_j)
-            for f in range(n_factors):
-                pf = p[f]
-                qif = qi[f]
-                qjf = qj[f]
-                p[f] = keep_u * pf + step * (qif - qjf)
-                qi[f] = keep_i * qif + step * pf
-                qj[f] = keep_i * qjf - step * pf
+            if free_u is None:
+                bi[i] = keep_b * bi[i] + step
+                bi[j] = keep_b * bi[j] - step
+                for f in range(n_factors):
+                    pf = p[f]
+                    qif = qi[f]
+                    qjf = qj[f]
+                    p[f] = keep_u * pf + step * (qif - qjf)
+                    qi[f] = keep_i * qif + step * pf
+                    qj[f] = keep_i * qjf - step * pf
+            else:
+                if free[1]:
+                    bi[i] = keep_b * bi[i] + step
+                if free[2]:
+                    bi[j] = keep_b * bi[j] - step
+                for f in range(n_factors):
+                    pf = p[f]
+                    qif = qi[f]
+                    qjf = qj[f]
+                    if free[0]:
+                        p[f] = keep_u * pf + step * (qif - qjf)
+                    if free[1]:
+                        qi[f] = keep_i * qif + step * pf
+                    if free[2]:
+                        qj[f] = keep_i * qjf - step * pf
         totals[v, 0] = loss + np.log(product)
         totals[v, 1] = n_triples
 

@@ -3,7 +3,8 @@
 Quality: MovieLens latest-small in the order of time. A model of the first 80 % (stale) learns from
 the next 10 % by mf_update, by mf_fit with warm_start and 2 epochs, or is trained again; all are
 judged by the last 10 %. RMSE, or NDCG@10 of the algorithms that rank (ratings of 4 and more).
-Cost: 1 M synthetic ratings of MovieLens-1M shape, 64 factors, of which the last 1 % are new.
+Cost: 1 M synthetic ratings of MovieLens-1M shape, 64 factors, of which 1 % are new, which touch most
+rows, or ("few") 100.
 Run: python -m tests.bench.update_vs_retraining [cost rounds]
 """
 
@@ -71,10 +72,12 @@ def cost(con: duckdb.DuckDBPyConnection, rounds: int) -> None:
     con.execute("create table everything as select *, 1e9 + hash(rowid) % 30000000 as ts from rows")
     con.execute("create table new as from everything where rowid % 100 = 0")
     con.execute("create table earlier as from everything where rowid % 100 > 0")
+    con.execute("create table hundred as from new limit 100")
+    ways = MODELS | {"few": "mf_update(stale, hundred, {call})"}
     for algorithm in ALGORITHMS:
         call, seconds = call_of(algorithm, "item_id", "ts"), dict[str, list[float]]()
         for _ in range(rounds + 1):  # the first one compiles
-            for name, statement in MODELS.items():
+            for name, statement in ways.items():
                 text = statement.format(call=call, algorithm=algorithm, how=", n_factors := 64")
                 began = time.perf_counter()
                 con.execute(f"create or replace table {name} as from {text}")
@@ -83,7 +86,7 @@ def cost(con: duckdb.DuckDBPyConnection, rounds: int) -> None:
         parts = [
             f"{name} {median[name]:.2f} s "
             f"({statistics.median(b / a for a, b in zip(seconds[name][1:], seconds['again'][1:], strict=True)):.1f}x)"
-            for name in ("updated", "warm", "again")
+            for name in ("few", "updated", "warm", "again")
         ]
         print(f"{algorithm}: {', '.join(parts)}", flush=True)
 
