@@ -52,19 +52,6 @@ con.sql("""
 """).show()
 
 # %% [markdown]
-# With all ratings at hand, a training that starts from the model needs few epochs.
-
-# %%
-con.execute("""
-    CREATE VIEW everything AS
-    SELECT user_id AS u, movie_id AS m, rating AS r FROM ratings
-    UNION ALL FROM arrived UNION ALL FROM more UNION ALL FROM today;
-    CREATE OR REPLACE TABLE films AS
-    FROM mf_fit(everything, u, m, r, warm_start := films, epochs := 2);
-""")
-con.sql("SELECT users, items, ratings, epochs, train_loss FROM mf_info(films)").show()
-
-# %% [markdown]
 # Somebody wants to be forgotten: their row is all that the model has stored of them.
 
 # %%
