@@ -13,8 +13,8 @@ con.execute("""
 """)
 
 # %% [markdown]
-# More ratings come in. Two epochs, from the model and with its options, do what fifteen from scratch do;
-# the table that the statement replaces may be where it starts.
+# More ratings come in. Two epochs, from the model and with its options, come near to fifteen from
+# scratch; the table that the statement replaces may be where it starts.
 
 # %%
 con.execute("""
