@@ -42,9 +42,7 @@ class Rows:
 
     def chosen(self, numbers: NDArray[np.int32]) -> Rows:
         """Some of the rows, in this order."""
-        counts = self.counts[numbers]
-        indptr = np.append(0, np.cumsum(counts))
-        cells = np.arange(indptr[-1]) + np.repeat(self.indptr[numbers] - indptr[:-1], counts)
+        indptr, cells = cells_of_rows(self.indptr, numbers)
         times = None if self.times is None else self.times[cells]
         return Rows(indptr, self.indices[cells], self.values[cells], times)
 
@@ -104,6 +102,15 @@ class Triples:
         relevant = None if self.relevant is None else self.relevant[chosen]
         three = self.users[chosen], self.items[chosen], self.values[chosen]
         return Triples(*three, None, times, relevant)
+
+
+def cells_of_rows(
+    indptr: NDArray[np.int64], numbers: NDArray[np.integer]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Some rows of a CSR matrix, in this order: their indptr, and the places of their cells."""
+    counts = np.diff(indptr)[numbers]
+    chosen = np.append(0, np.cumsum(counts))
+    return chosen, np.arange(chosen[-1]) + np.repeat(indptr[numbers] - chosen[:-1], counts)
 
 
 def by_rows(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duckmf.errors import DataError
-from duckmf.temporal import Terms
+from duckmf.temporal import Terms, widened
 
 Lists: TypeAlias = tuple[NDArray[np.int32], NDArray[Any]]  # offsets (n + 1,), and elements
 
@@ -71,8 +71,7 @@ def matrix(parts: list[NDArray[np.float32]], width: int) -> NDArray[np.float32]:
                 f"mf_fit: rows of the model have {part.shape[1]} factors where {width} belong; "
                 "pass the rows of one training."
             )
-    zeros = [part if part.shape[1] else np.zeros((len(part), width), np.float32) for part in parts]
-    return np.concatenate([np.zeros((0, width), np.float32), *zeros])
+    return widened(parts, width)
 
 
 def row_numbers(lists: Lists) -> NDArray[np.int32]:

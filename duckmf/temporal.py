@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duckmf.errors import DataError
+from duckmf.ratings import cells_of_rows
 
 DAY = 86_400.0  # seconds
 
@@ -223,17 +224,13 @@ class Terms:
             np.concatenate([part.drift for part in parts]),
             UserDays.joined([part.user_days for part in parts]),
             np.concatenate([part.day_bias for part in parts]),
-            _widened([part.bin_bias for part in parts]),
-            _widened([part.factor_drift for part in parts]),
+            widened([part.bin_bias for part in parts]),
+            widened([part.factor_drift for part in parts]),
         )
 
     def chosen(self, numbers: NDArray[np.int64]) -> Terms:
         """Some of the rows, in this order."""
-        counts = np.diff(self.user_days.indptr)[numbers]
-        indptr = np.append(0, np.cumsum(counts))
-        cells = np.arange(indptr[-1]) + np.repeat(
-            self.user_days.indptr[numbers] - indptr[:-1], counts
-        )
+        indptr, cells = cells_of_rows(self.user_days.indptr, numbers)
         return Terms(
             self.centers[numbers],
             self.drift[numbers],
@@ -269,8 +266,9 @@ def joined(arrays: list[NDArray[np.float32] | None]) -> NDArray[np.float32] | No
     return np.concatenate(there) if there else None
 
 
-def _widened(parts: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Rows one part after the other; zeros for those of a part without columns."""
+def widened(parts: list[NDArray[np.float32]], width: int = 0) -> NDArray[np.float32]:
+    """Rows one part after the other, of that width or more; zeros for a part without columns."""
+    parts = [np.zeros((0, width), np.float32), *parts]
     width = max(part.shape[1] for part in parts)
     return np.concatenate(
         [part if part.shape[1] else np.zeros((len(part), width), np.float32) for part in parts]

@@ -17,8 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duckmf import algorithms, temporal_rows
-from duckmf.algorithms.bpr import Bpr
-from duckmf.algorithms.svdpp import solve_implicit
 from duckmf.arrow import cells_of
 from duckmf.checks import check_changed_ids, check_count
 from duckmf.foldin import check_kept, check_present, check_solvable, solvable, temporal_of
@@ -43,10 +41,10 @@ class Update(Run):
             DuckMFError: the relation is no model that can be updated, or the source is not right.
         """
         self.info, self._algorithm, self._options = solvable(request)
-        self._steps: Bpr | None = None  # in training, where rows cannot be solved one by one
+        self._steps: Any = None  # a training, where rows are learnt by comparisons
         epochs = request["epochs"]
         if epochs is None:
-            epochs = STEP_EPOCHS if issubclass(self._algorithm, Bpr) else EPOCHS
+            epochs = STEP_EPOCHS if self._algorithm.compares else EPOCHS
         self._left = self._epochs = check_count("epochs", epochs, 1, 1000)
         super().__init__(request, request["threads"])
         check_solvable(request["counts"], self.info, self._options)
@@ -90,8 +88,8 @@ class Update(Run):
         self._by_item = self.ratings.by_item
         if self._timed:
             self._by_item = timed_by_item(self.ratings, self.workers)
-        if issubclass(self._algorithm, Bpr):
-            self._steps = self._begun(self._algorithm)
+        if self._algorithm.compares:
+            self._steps = self._begun()
         else:
             self._solve("users")
         self._started = True
@@ -156,7 +154,7 @@ class Update(Run):
             "updates": [*info.get("updates", []), done],
         }
 
-    def _begun(self, algorithm: type[Bpr]) -> Bpr:
+    def _begun(self) -> Any:
         """A training of all ratings that begins with the model and moves touched rows alone."""
         users, items = self.users, self.items
         none = np.zeros((0, 0), np.float32)
@@ -165,7 +163,7 @@ class Update(Run):
             *(users.factors, items.factors, none, none),
         )
         options = replace(self._options, epochs=self._epochs)
-        training = algorithm(self.ratings, options, self.workers)
+        training: Any = self._algorithm(self.ratings, options, self.workers)
         training.start_from(known)
         training.hold_all_but(users.touched, items.touched)
         return training
@@ -195,6 +193,8 @@ class Update(Run):
 
     def _solve_implicit(self) -> None:
         """Solve the y_j of new items, one after the other."""
+        from duckmf.algorithms.svdpp import solve_implicit
+
         users, items, by_user = self.users, self.items, self.ratings.by_user
         temporal = None
         if self._timed:
@@ -232,10 +232,12 @@ class Update(Run):
 
 def timed_by_item(ratings: Ratings, workers: Workers) -> Rows:
     """The ratings by item, with the times that those by user have."""
+    from duckmf.algorithms.temporal import places_by_item
+
     by_user, by_item = ratings.by_user, ratings.by_item
     assert by_user.times is not None, "a model with time terms needs times"
-    places = by_user.numbered().transposed(len(by_item), workers).values.view(np.int32)
-    return Rows(by_item.indptr, by_item.indices, by_item.values, by_user.times[places])
+    times = by_user.times[places_by_item(by_user, len(by_item), workers)]
+    return replace(by_item, times=times)
 
 
 def _joined(a: Triples, b: Triples) -> Triples:

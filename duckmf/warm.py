@@ -25,7 +25,7 @@ class WarmStart:
         Raises:
             DataError: the relation is no model.
         """
-        self._info = check_model(model)
+        self._info = check_model(model, "the relation of warm_start")
         self._mu: float = model["mu"] or 0.0
         self._batches: dict[SideName, list[Batch]] = {"users": [], "items": []}
 

@@ -103,7 +103,7 @@
 --                          was trained with, but for threads, patience and validation; algorithm and n_factors
 --                          must be. Users and items that it does not know start as ever; als and implicit_als
 --                          take its items, and begin by solving all users for them. It may be the table that
---                          the statement replaces. Not for 'popularity'
+--                          the statement replaces; it cannot be NULL. Not for 'popularity'
 --
 -- Refused with an error: NULL users, items, ratings or times, ratings that are no finite numbers, an empty
 -- source, fewer than two items, unknown or unused options, options out of range. Nothing is dropped.

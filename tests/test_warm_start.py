@@ -161,7 +161,7 @@ def test_ids_of_another_type_are_the_same_ids(films):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (CALL.format("warm_start := ratings"), "mf_fit: this relation is not a model: it has 0 rows"),
+        (CALL.format("warm_start := ratings"), "mf_fit: the relation of warm_start is not a model: it has 0 rows"),
         (CALL.format("warm_start := twice"), "mf_fit: the model of warm_start has several rows for some of its users"),
         (CALL.format("warm_start := films, algorithm := 'svd'"), "mf_fit: algorithm is 'svd', but the model of warm_start has 'als'; leave algorithm out"),
         (CALL.format("warm_start := films, n_factors := 6"), "mf_fit: n_factors is 6, but the model of warm_start has 5"),

@@ -59,6 +59,8 @@ class Algorithm(Protocol):
 class Solving(Algorithm, Protocol):
     """An algorithm that solves rows of one side alone, by the objective of its training."""
 
+    compares: ClassVar[bool]  # whether rows are learnt by comparisons, so that items are rivals
+
     @classmethod
     def fold_in(cls, fixed: Fixed, options: Any, workers: Workers) -> Callable[[Rows], Solved]:
         """What gives rows of ratings, by the places in `fixed`, what training would give them."""

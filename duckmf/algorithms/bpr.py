@@ -108,6 +108,7 @@ class Bpr(Implicit):
     Options = BprOptions
     options: BprOptions
     loss: ClassVar[str] = "bpr"
+    compares: ClassVar[bool] = True
 
     def __init__(self, ratings: Ratings, options: BprOptions, workers: Workers) -> None:
         self.options = options

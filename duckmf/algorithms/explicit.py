@@ -19,6 +19,7 @@ class Explicit:
 
     feedback: ClassVar[str] = "explicit"
     loss: ClassVar[str] = "rmse"
+    compares: ClassVar[bool] = False
 
     def factors(self) -> Factors:
         """The numbers as they stand, by user and item code."""

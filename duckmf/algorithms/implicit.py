@@ -23,6 +23,7 @@ class Implicit:
     """An algorithm that learns from strengths, and is judged by its lists."""
 
     feedback: ClassVar[str] = "implicit"
+    compares: ClassVar[bool] = False
     options: Options
     ratings: Ratings
 

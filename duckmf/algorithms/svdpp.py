@@ -44,7 +44,7 @@ from duckmf.kernels.layout import shuffle_rows
 from duckmf.kernels.svdpp import add_implicit, descend
 from duckmf.model import Factors, Fixed, Known, Solved
 from duckmf.options import option
-from duckmf.ratings import Ratings, Rows
+from duckmf.ratings import Ratings, Rows, cells_of_rows
 from duckmf.threads import Workers, row_pieces
 
 # learning_rate is the step of a row of so many ratings.
@@ -214,10 +214,8 @@ def solve_implicit(
     roots = np.sqrt(np.maximum(by_user.counts, 1).astype(np.float64))
     for j, y in enumerate(Y):
         users = by_item.indices[by_item.indptr[j] : by_item.indptr[j + 1]]
-        rows = by_user.chosen(users)
-        X = Q[rows.indices] / np.repeat(roots[users], rows.counts)[:, None]
-        starts = by_user.indptr[users] - rows.indptr[:-1]
-        cells = np.arange(len(X)) + np.repeat(starts, rows.counts)
+        indptr, cells = cells_of_rows(by_user.indptr, users)
+        X = Q[by_user.indices[cells]] / np.repeat(roots[users], np.diff(indptr))[:, None]
         ridge = reg * float(np.sum(roots[users] ** (2 * options.regularization_scaling)))
         left = errors[cells] + X @ y
         gram = X.T @ X + ridge * np.eye(len(y))
