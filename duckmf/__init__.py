@@ -9,9 +9,9 @@ A model is a relation, training is a table function, everything else is SQL.
 """
 
 from duckmf.bigquery import sql
+from duckmf.connection.plugin import connect, install, load
 from duckmf.dashboards import Titles, publish
 from duckmf.errors import DuckMFError
-from duckmf.plugin import connect, install, load
 
 __version__ = "0.1.0"
 __all__ = [

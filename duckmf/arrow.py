@@ -11,7 +11,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from duckmf.errors import DataError
-from duckmf.ratings import Rows
 
 
 def array(column: pa.ChunkedArray) -> NDArray[Any]:
@@ -113,20 +112,3 @@ def _column(kind: pa.DataType, column: NDArray[Any] | pa.Array | None, n: int) -
         return pa.array(column, kind)
     offsets = np.arange(n + 1, dtype=np.int32) * np.int32(column.shape[1])
     return pa.ListArray.from_arrays(offsets, column.ravel())
-
-
-def cells_of(
-    rows: Rows, places: NDArray[np.int32], codes: NDArray[np.int32] | None = None
-) -> tuple[pa.Array, pa.Array, pa.Array | None]:
-    """The sorted indices, the values and the times, if any, of some rows of a matrix, a list each.
-
-    codes: what the indices are called, if not by themselves.
-    """
-    chosen = rows.chosen(places)
-    offsets = chosen.indptr.astype(np.int32)
-    indices = chosen.indices if codes is None else codes[chosen.indices]
-    return (
-        pa.ListArray.from_arrays(offsets, indices),
-        pa.ListArray.from_arrays(offsets, chosen.values),
-        None if chosen.times is None else pa.ListArray.from_arrays(offsets, chosen.times),
-    )

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import duckdb
 
-from duckmf import plugin, sqlfiles
+from duckmf.connection import plugin, sqlfiles
+from duckmf.connection.plugin import quoted
 from duckmf.errors import DataError
-from duckmf.plugin import quoted
 
 # What every BI tool shows, and what smaller numbers become; ids of other types become text.
 SHOWN = frozenset({"INTEGER", "BIGINT", "DOUBLE", "VARCHAR", "TIMESTAMP"})

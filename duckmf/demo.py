@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from duckmf import plugin
+from duckmf.connection import plugin
 
 
 def run(database: str | None) -> None:

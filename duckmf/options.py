@@ -141,3 +141,15 @@ def _expected(f: Field[Any], kind: type) -> str:
     if low is not None and high is not None:
         return f"{noun} from {low} to {high}"
     return noun if low is None else f"{noun} of at least {low}"
+
+
+def check_count(name: str, value: Any, low: int, high: int) -> int:
+    """A whole number among the other arguments of a function.
+
+    Raises:
+        OptionError: it is none, or out of range.
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not low <= value <= high or value != int(value):
+        raise OptionError(f"mf_fit: {name} is {value!r}; give a whole number from {low} to {high}.")
+    return int(value)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import duckdb
 
-from duckmf import plugin, sqlfiles
+from duckmf.connection import plugin, sqlfiles
 from duckmf.errors import CommandError
 
 WELCOME = """\

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import URL, CreateEnginePlugin, Engine
 
-from duckmf import plugin
+from duckmf.connection import plugin
 from duckmf.errors import DuckMFError
 
 

@@ -15,7 +15,7 @@ import duckdb
 import pytest
 
 import duckmf
-from duckmf import sqlfiles
+from duckmf.connection import sqlfiles
 
 SQL = sqlfiles.folder()
 SERVING = [file.stem for file in sqlfiles.files() if file.stem not in sqlfiles.NEED_PYTHON]

@@ -55,7 +55,7 @@ def model_of(con: duckdb.DuckDBPyConnection, call: str) -> list[tuple[object, ..
 @pytest.fixture
 def runs_of() -> Callable[[duckdb.DuckDBPyConnection], Sized]:
     """A function that gives the training runs under way in a connection's database."""
-    from duckmf import plugin
+    from duckmf.connection import plugin
 
     def runs(con: duckdb.DuckDBPyConnection) -> Sized:
         assert ("mf__begin",) in con.execute(

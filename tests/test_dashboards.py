@@ -9,7 +9,7 @@ import pytest
 
 import duckmf
 from duckmf import cli
-from duckmf.plugin import quoted
+from duckmf.connection.plugin import quoted
 from tests.clients import Shell
 
 NAMES = [

@@ -19,7 +19,8 @@ import duckdb
 import pytest
 
 import duckmf
-from duckmf import cli, serve, sqlfiles
+from duckmf import cli, serve
+from duckmf.connection import sqlfiles
 from duckmf.errors import CommandError
 from tests.clients import SQL, shell_program
 from tests.conftest import MOVIELENS

@@ -7,10 +7,10 @@ from importlib import import_module
 from typing import Any, ClassVar, Protocol
 
 from duckmf.errors import OptionError
-from duckmf.model import Factors, Fixed, Known, Solved
+from duckmf.kernels.threads import Workers
+from duckmf.model.factors import Factors, Fixed, Known, Solved
 from duckmf.options import Options as BaseOptions
-from duckmf.ratings import Ratings, Rows
-from duckmf.threads import Workers
+from duckmf.ratings.matrix import Ratings, Rows
 
 
 class Algorithm(Protocol):

@@ -34,11 +34,11 @@ from duckmf.algorithms.explicit import Explicit
 from duckmf.algorithms.temporal import TemporalOptions
 from duckmf.errors import TrainingError
 from duckmf.kernels import als as kernels
+from duckmf.kernels.threads import Workers, row_pieces
 from duckmf.kernels.tiles import TILE, aligned
-from duckmf.model import Factors, Fixed, Known, Solved
+from duckmf.model.factors import Factors, Fixed, Known, Solved
 from duckmf.options import option
-from duckmf.ratings import Ratings, Rows
-from duckmf.threads import Workers, row_pieces
+from duckmf.ratings.matrix import Ratings, Rows
 
 # Ratings to a piece of work; a row itself costs about as much as n_factors of its ratings.
 PIECE = 1 << 15

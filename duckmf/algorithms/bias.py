@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from duckmf.algorithms.explicit import Explicit
 from duckmf.algorithms.temporal import TemporalOptions
-from duckmf.model import Factors, Fixed, Known, SideName, Solved
+from duckmf.kernels.threads import Workers
+from duckmf.model.factors import Factors, Fixed, Known, SideName, Solved
 from duckmf.options import option
-from duckmf.ratings import Ratings, Rows
-from duckmf.threads import Workers
+from duckmf.ratings.matrix import Ratings, Rows
 
 
 @dataclass(frozen=True, kw_only=True)

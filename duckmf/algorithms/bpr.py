@@ -42,7 +42,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from duckmf import blocks
+from duckmf.algorithms import blocks
 from duckmf.algorithms.implicit import Implicit, some_users
 from duckmf.algorithms.svd import put, vector_rows
 from duckmf.kernels.bpr import (
@@ -60,10 +60,10 @@ from duckmf.kernels.bpr import (
     descend_rows,
     draw_tables,
 )
-from duckmf.model import Factors, Fixed, Known, Solved
+from duckmf.kernels.threads import Workers, row_pieces
+from duckmf.model.factors import Factors, Fixed, Known, Solved
 from duckmf.options import Options, option
-from duckmf.ratings import Ratings, Rows
-from duckmf.threads import Workers, row_pieces
+from duckmf.ratings.matrix import Ratings, Rows
 
 # The initial factors have a standard deviation of INITIAL_SCALE / sqrt(n_factors).
 INITIAL_SCALE = 0.1

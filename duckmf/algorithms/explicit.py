@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from duckmf.model import Factors
-from duckmf.ratings import Rows
-from duckmf.threads import Workers, row_pieces
+from duckmf.kernels.threads import Workers, row_pieces
+from duckmf.model.factors import Factors
+from duckmf.ratings.matrix import Rows
 
 PIECE = 1 << 12  # ratings that are predicted at a time: their factors stay in the cache
 

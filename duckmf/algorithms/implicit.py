@@ -7,10 +7,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from duckmf.model import Factors
+from duckmf.kernels.threads import Workers
+from duckmf.model.factors import Factors
 from duckmf.options import Options
-from duckmf.ratings import Ratings, Rows
-from duckmf.threads import Workers
+from duckmf.ratings.matrix import Ratings, Rows
 
 # The validation loss looks at so many users and at lists so long.
 SAMPLE = 1000

@@ -36,11 +36,11 @@ from duckmf.algorithms.implicit import Implicit
 from duckmf.errors import TrainingError
 from duckmf.kernels import implicit_als as kernels
 from duckmf.kernels.als import BATCH, layout
+from duckmf.kernels.threads import Workers, row_pieces
 from duckmf.kernels.tiles import AREA, TILE, aligned
-from duckmf.model import Factors, Fixed, Known, Solved
+from duckmf.model.factors import Factors, Fixed, Known, Solved
 from duckmf.options import Options, option
-from duckmf.ratings import Ratings, Rows
-from duckmf.threads import Workers, row_pieces
+from duckmf.ratings.matrix import Ratings, Rows
 
 # A row costs as much as this many of its ratings, whatever the number of factors.
 ROW_COST = 40

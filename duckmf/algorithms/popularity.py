@@ -15,10 +15,10 @@ import numpy as np
 from duckmf.algorithms.bias import damped_means, mean
 from duckmf.algorithms.explicit import Explicit
 from duckmf.errors import OptionError
-from duckmf.model import Factors, Fixed, Known, Solved
+from duckmf.kernels.threads import Workers
+from duckmf.model.factors import Factors, Fixed, Known, Solved
 from duckmf.options import Options, option
-from duckmf.ratings import Ratings, Rows
-from duckmf.threads import Workers
+from duckmf.ratings.matrix import Ratings, Rows
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,14 +36,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duckmf.algorithms import als
+from duckmf.algorithms.blocks import Blocks, grid_of, lay_out
 from duckmf.algorithms.explicit import Explicit
 from duckmf.algorithms.temporal import TemporalOptions
-from duckmf.blocks import Blocks, grid_of, lay_out
 from duckmf.kernels.sgd import descend
-from duckmf.model import Factors, Fixed, Known, Solved
+from duckmf.kernels.threads import Workers
+from duckmf.model.factors import Factors, Fixed, Known, Solved
 from duckmf.options import option
-from duckmf.ratings import Ratings, Rows
-from duckmf.threads import Workers
+from duckmf.ratings.matrix import Ratings, Rows
 
 # The step of a row of n ratings is divided by the root of 1 + n / OFTEN.
 OFTEN = 100

@@ -42,10 +42,10 @@ from duckmf.algorithms.explicit import Explicit
 from duckmf.algorithms.svd import OFTEN, SvdOptions, initial, pace, put, vector_rows
 from duckmf.kernels.layout import shuffle_rows
 from duckmf.kernels.svdpp import add_implicit, descend
-from duckmf.model import Factors, Fixed, Known, Solved
+from duckmf.kernels.threads import Workers, row_pieces
+from duckmf.model.factors import Factors, Fixed, Known, Solved
 from duckmf.options import option
-from duckmf.ratings import Ratings, Rows, cells_of_rows
-from duckmf.threads import Workers, row_pieces
+from duckmf.ratings.matrix import Ratings, Rows, cells_of_rows
 
 # learning_rate is the step of a row of so many ratings.
 MANY = 2500

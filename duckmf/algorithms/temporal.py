@@ -1,7 +1,7 @@
 """Time terms of the models that predict ratings, for any of them.
 
 Model:      r(u, i, t) = r(u, i) + bin_bias[i, bin(t)] + drift_u dev_u(t) + day_bias[u, day(t)],
-            r(u, i) the model of the algorithm, the others as in `duckmf.temporal`
+            r(u, i) the model of the algorithm, the others as in `duckmf.model.temporal`
 Objective:  that of the algorithm, with r(u, i, t) for r(u, i), and
             + lambda (sum bin_bias^2 + sum day_bias^2 + D^2 sum drift^2), D^2 the mean of dev^2,
             under sum_bin n bin_bias = 0 for each item and sum_day n day_bias = 0 for each user,
@@ -42,11 +42,11 @@ from duckmf.algorithms.temporal_parts import (
 )
 from duckmf.errors import OptionError
 from duckmf.kernels import temporal as kernels
-from duckmf.model import Factors, Known
+from duckmf.kernels.threads import Workers, row_pieces
+from duckmf.model.factors import Factors, Known
+from duckmf.model.temporal import Temporal
 from duckmf.options import Options, option
-from duckmf.ratings import Ratings, Rows
-from duckmf.temporal import Temporal
-from duckmf.threads import Workers, row_pieces
+from duckmf.ratings.matrix import Ratings, Rows
 
 BIAS_PARTS = ("item_bins", "user_drift", "user_day")
 PARTS = (*BIAS_PARTS, "factor_drift")

@@ -25,10 +25,10 @@ from duckmf.algorithms.svd import Svd
 from duckmf.algorithms.svdpp import Svdpp, implicit_sums
 from duckmf.algorithms.temporal_parts import Dial, ItemBins, Part, UserDay, UserDrift, times_of
 from duckmf.kernels.temporal import subtract_scores
-from duckmf.model import Fixed, Solved
-from duckmf.ratings import Rows
-from duckmf.temporal import Temporal
-from duckmf.threads import Workers, row_pieces
+from duckmf.kernels.threads import Workers, row_pieces
+from duckmf.model.factors import Fixed, Solved
+from duckmf.model.temporal import Temporal
+from duckmf.ratings.matrix import Rows
 
 PASSES = 10
 ROUGH_PASSES = 2

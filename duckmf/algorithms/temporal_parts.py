@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duckmf.kernels import temporal as kernels
-from duckmf.ratings import Rows
-from duckmf.temporal import Span, UserDays, day_numbers
-from duckmf.threads import Workers, row_pieces
+from duckmf.kernels.threads import Workers, row_pieces
+from duckmf.model.temporal import Span, UserDays, day_numbers
+from duckmf.ratings.matrix import Rows
 
 # Ratings that a thread takes at a time.
 PIECE = 1 << 16

@@ -1,7 +1,7 @@
 """timeSVD++: SVD++ whose biases and user factors change with time.
 
 Model:      r(u, i, t) = mu + b_u(t) + b_i(t) + <q_i, p_u + a_u dev_u(t) + z_u>,
-            z_u as in `svdpp`, b_u(t), b_i(t) and dev_u(t) as in `duckmf.temporal`
+            z_u as in `svdpp`, b_u(t), b_i(t) and dev_u(t) as in `duckmf.model.temporal`
 Objective:  that of `svdpp`, with r(u, i, t) for r(u, i), and the penalties of the time terms:
             those of the biases, see algorithms/temporal.py, and of the drift of the factors
             lambda D^2 sigma sum_u n_u^nu |a_u|^2, lambda the option `temporal_regularization`
@@ -28,11 +28,11 @@ from duckmf.algorithms.svd import put, vector_rows
 from duckmf.algorithms.svdpp import Svdpp, SvdppOptions
 from duckmf.algorithms.temporal import PARTS
 from duckmf.algorithms.temporal_parts import Dial
-from duckmf.model import Factors, Known
+from duckmf.kernels.threads import Workers
+from duckmf.model.factors import Factors, Known
+from duckmf.model.temporal import Temporal
 from duckmf.options import option
-from duckmf.ratings import Ratings
-from duckmf.temporal import Temporal
-from duckmf.threads import Workers
+from duckmf.ratings.matrix import Ratings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,11 +34,11 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 
-from duckmf import sqlfiles
 from duckmf.bigquery.holdout import Split, split_of
 from duckmf.bigquery.names import identifier, literal
 from duckmf.bigquery.reader import Constant, Search
 from duckmf.bigquery.tuning import SEARCHED, default_searches, search_sql, tuning_of
+from duckmf.connection import sqlfiles
 from duckmf.errors import BigQueryError
 
 TRAIN = "mf__bq_train"  # the relation of the rows that are not held out

@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 from dbt.adapters.duckdb.plugins import BasePlugin
 
-from duckmf import plugin
+from duckmf.connection import plugin
 from duckmf.errors import DuckMFError
 
 

@@ -1,0 +1,1 @@
+"""numba loops over arrays and numbers, and the threads that run them."""

@@ -18,7 +18,7 @@ from typing import Any
 
 import duckdb
 
-from duckmf import plugin
+from duckmf.connection import plugin
 from duckmf.errors import CommandError
 from duckmf.report.request import HeldOut, Request, Titles
 

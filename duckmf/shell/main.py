@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from duckmf import plugin
+from duckmf.connection import plugin
 from duckmf.errors import CommandError
 from duckmf.shell.session import Session
 

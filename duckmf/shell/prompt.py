@@ -19,11 +19,11 @@ from prompt_toolkit.lexers import PygmentsLexer
 from pygments.lexers.sql import SqlLexer
 
 import duckmf
-from duckmf import interrupts
 from duckmf.errors import DuckMFError
 from duckmf.shell import statements
 from duckmf.shell.completion import Catalog, suggestions
 from duckmf.shell.session import Session
+from duckmf.statements import interrupts
 
 PROMPT = "duckmf> "
 

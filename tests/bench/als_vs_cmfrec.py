@@ -22,8 +22,8 @@ import numpy as np
 from scipy.sparse import coo_matrix
 
 from duckmf.algorithms.als import Als, AlsOptions
-from duckmf.ratings import Ratings, Triples
-from duckmf.threads import Workers
+from duckmf.kernels.threads import Workers
+from duckmf.ratings.matrix import Ratings, Triples
 from tests.bench.known_truth import Known
 
 N_FACTORS = 64

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from tests import fuzz
+from tests.bigquery import fuzz
 
 if __name__ == "__main__":
     n = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000

@@ -23,8 +23,8 @@ from scipy.sparse import csr_matrix
 
 from duckmf.algorithms.bpr import Bpr, BprOptions
 from duckmf.demo import examples
-from duckmf.ratings import Ratings, Rows, Triples, canonical
-from duckmf.threads import Workers
+from duckmf.kernels.threads import Workers
+from duckmf.ratings.matrix import Ratings, Rows, Triples, canonical
 from tests.bench.known_truth import Known, _pairs
 
 STEP, PENALTY = 0.05, 0.002

@@ -21,9 +21,9 @@ from scipy.sparse import csr_matrix
 
 import duckmf
 from duckmf.algorithms.implicit_als import ImplicitAls, ImplicitAlsOptions
-from duckmf.model import Fixed
-from duckmf.ratings import Rows, Triples, canonical
-from duckmf.threads import Workers
+from duckmf.kernels.threads import Workers
+from duckmf.model.factors import Fixed
+from duckmf.ratings.matrix import Rows, Triples, canonical
 from tests.bench.known_truth import _pairs
 
 N_USERS, N_ITEMS, N_FACTORS, N_PAIRS = 10_000, 27_000, 64, 1_450_000

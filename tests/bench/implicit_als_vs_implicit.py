@@ -23,8 +23,8 @@ from implicit.cpu.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 
 from duckmf.algorithms.implicit_als import ImplicitAls, ImplicitAlsOptions
-from duckmf.ratings import Ratings, Triples, canonical
-from duckmf.threads import Workers
+from duckmf.kernels.threads import Workers
+from duckmf.ratings.matrix import Ratings, Triples, canonical
 from tests.bench.known_truth import _pairs
 
 CONFIDENCE, PENALTY, THREADS = 11.0, 10.0, 2

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from duckmf.ratings import Ratings, Triples, canonical
-from duckmf.threads import Workers
+from duckmf.kernels.threads import Workers
+from duckmf.ratings.matrix import Ratings, Triples, canonical
 
 RANK = 32
 

@@ -16,7 +16,7 @@ import pandas as pd
 from surprise import SVD, Dataset, Reader, Trainset
 
 from duckmf.algorithms.svd import Svd, SvdOptions
-from duckmf.threads import Workers
+from duckmf.kernels.threads import Workers
 from tests.bench.known_truth import Known
 
 ROUNDS = 5

@@ -15,8 +15,8 @@ import pandas as pd
 from surprise import Dataset, Reader, SVDpp, Trainset
 
 from duckmf.algorithms.svdpp import Svdpp, SvdppOptions
-from duckmf.ratings import Ratings
-from duckmf.threads import Workers
+from duckmf.kernels.threads import Workers
+from duckmf.ratings.matrix import Ratings
 from tests.bench.known_truth import Known
 
 EPOCHS = 20

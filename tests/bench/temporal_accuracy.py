@@ -14,8 +14,8 @@ import numpy as np
 
 import duckmf
 from duckmf import algorithms
-from duckmf.ratings import Triples, canonical
-from duckmf.threads import Workers
+from duckmf.kernels.threads import Workers
+from duckmf.ratings.matrix import Triples, canonical
 from tests.conftest import MOVIELENS
 
 BIASES = ("item_bins", "user_drift", "user_day")

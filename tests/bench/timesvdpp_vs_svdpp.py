@@ -12,9 +12,9 @@ import time
 import numpy as np
 
 from duckmf import algorithms
-from duckmf.ratings import Triples, canonical
-from duckmf.temporal import DAY
-from duckmf.threads import Workers
+from duckmf.kernels.threads import Workers
+from duckmf.model.temporal import DAY
+from duckmf.ratings.matrix import Triples, canonical
 from tests.bench.known_truth import Known
 
 ROUNDS = 5

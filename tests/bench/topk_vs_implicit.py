@@ -19,7 +19,7 @@ from implicit.als import AlternatingLeastSquares
 from scipy.sparse import csr_matrix
 
 import duckmf
-from duckmf.topk import Ranking
+from duckmf.ranking.topk import Ranking
 
 N_USERS, N_ITEMS, N_FACTORS, N_SEEN = 138_000, 27_000, 64, 145
 K, THREADS, ROUNDS = 10, 2, 5

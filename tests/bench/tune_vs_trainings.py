@@ -16,9 +16,9 @@ import duckdb
 import pyarrow as pa
 
 import duckmf
-from duckmf.gathering import divide, parts_of
-from duckmf.recipe import Recipe
-from duckmf.threads import Workers
+from duckmf.algorithms.recipe import Recipe
+from duckmf.kernels.threads import Workers
+from duckmf.ratings.gathering import divide, parts_of
 from tests.bench.known_truth import Known
 
 FACTORS, LAMBDAS = (16, 32, 64), (0.5, 1.0, 2.0, 4.0)

@@ -10,11 +10,11 @@ import pytest
 
 from duckmf.algorithms.implicit import gains_of
 from duckmf.algorithms.implicit_als import ImplicitAls, ImplicitAlsOptions
-from duckmf.model import Factors
-from duckmf.ratings import Ratings, Triples, canonical
-from duckmf.threads import Workers
+from duckmf.kernels.threads import Workers
+from duckmf.model.factors import Factors
+from duckmf.ratings.matrix import Ratings, Triples, canonical
 from tests.conftest import MOVIELENS
-from tests.naive_implicit_als import objective
+from tests.naive.implicit_als import objective
 
 REASON = "the peer is not installed: pip install implicit"
 ITERATIONS = 15

@@ -10,8 +10,8 @@ import pytest
 
 import duckmf
 from duckmf.kernels.svdpp import descend
+from tests.algorithms.test_svd import random_triples
 from tests.conftest import MOVIELENS
-from tests.test_svd import random_triples
 
 surprise = pytest.importorskip("surprise", reason="needs the extra 'oracles'")
 pd = pytest.importorskip("pandas", reason="needs the extra 'oracles'")

@@ -1,0 +1,121 @@
+"""The Python functions behind the `mf_` macros: their names and SQL types.
+
+What they do is in `calls.py`, which is imported on the first call: a connection that never trains
+never loads NumPy, Arrow or numba.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from inspect import Parameter, Signature
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from duckmf.connection.calls import Calls
+
+LOG = (
+    "STRUCT(number INTEGER, train_loss DOUBLE, validation_loss DOUBLE, seconds DOUBLE, "
+    "more BOOLEAN, error VARCHAR)"
+)
+TEMPORAL = (
+    "STRUCT(t0 DOUBLE, t1 DOUBLE, beta FLOAT, drift FLOAT, days INTEGER[], day_bias FLOAT[], "
+    "bin_bias FLOAT[], factor_drift FLOAT[])"
+)
+SIDE = "ratings BIGINT, bias FLOAT, factors FLOAT[]"
+ITEM = f"STRUCT({SIDE}, implicit_factors FLOAT[], temporal {TEMPORAL})"
+SEEN = "seen INTEGER[], seen_ratings FLOAT[], seen_times DOUBLE[]"
+USER = f"STRUCT({SIDE}, {SEEN}, temporal {TEMPORAL})"
+MODEL = f"STRUCT(ratings BIGINT, bias FLOAT, temporal {TEMPORAL}, info VARCHAR)"
+# rows of a model in lists: codes, ratings, bias, factors, implicit factors, time terms, and seen
+BATCH = [
+    *("INTEGER[]", "BIGINT[]", "FLOAT[]", "FLOAT[][]", "FLOAT[][]", f"{TEMPORAL}[]"),
+    *("INTEGER[][]", "FLOAT[][]", "DOUBLE[][]"),
+]
+HEAD = (
+    "STRUCT(models BIGINT, info VARCHAR, users BIGINT, items BIGINT, ratings BIGINT, bytes BIGINT, "
+    "problem VARCHAR)"
+)
+PROJECTED = "STRUCT(rows STRUCT(bias FLOAT, factors FLOAT[])[], error VARCHAR)"
+SOLVED = USER.removesuffix(")") + ", error VARCHAR)"
+PICKS = "STRUCT(code INTEGER, score FLOAT)[]"
+
+# name: the types of its parameters, and of what it returns
+SIGNATURES: dict[str, tuple[list[str], str]] = {
+    "mf__begin": (["VARCHAR"], "STRUCT(run BIGINT, error VARCHAR)"),
+    "mf__gather": (
+        [
+            *("BIGINT", "INTEGER[]", "INTEGER[]", "FLOAT[]", "BOOLEAN[]", "DOUBLE[]"),
+            *("BOOLEAN[]", "INTEGER[]"),
+        ],
+        "BIGINT",
+    ),
+    "mf__stored": (
+        [
+            *("BIGINT", "VARCHAR", *BATCH),
+        ],
+        "BIGINT",
+    ),
+    "mf__start": (["BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT"], LOG),
+    "mf__epoch": (["BIGINT"], LOG),
+    "mf__user_rows": (["BIGINT", "INTEGER", "INTEGER"], USER),
+    "mf__item_rows": (["BIGINT", "INTEGER", "INTEGER"], ITEM),
+    "mf__finish": (["BIGINT", "BIGINT"], MODEL),
+    "mf__items": (["VARCHAR", "INTEGER[]", "INTEGER[]", "FLOAT[]", "FLOAT[][]"], "BIGINT"),
+    "mf__fixed": (
+        [
+            *("VARCHAR", *BATCH, *BATCH),
+        ],
+        "STRUCT(model BIGINT, error VARCHAR)",
+    ),
+    "mf__solve": (
+        [
+            *("BIGINT", "INTEGER[]", "FLOAT[]", "DOUBLE[]"),
+            *("INTEGER[]", "FLOAT[]", "DOUBLE[]"),
+        ],
+        SOLVED,
+    ),
+    "mf__model_head": (["VARCHAR"], HEAD),
+    "mf__project_numbers": (
+        ["VARCHAR", "BIGINT[]", "FLOAT[]", "FLOAT[][]", "DOUBLE[][]", "DOUBLE[][]"],
+        PROJECTED,
+    ),
+    "mf__project_texts": (
+        ["VARCHAR", "BIGINT[]", "FLOAT[]", "FLOAT[][]", "VARCHAR[][]", "VARCHAR[][]"],
+        PROJECTED,
+    ),
+    "mf__top": (["BIGINT", "BIGINT", "FLOAT", "FLOAT[]", "INTEGER[]"], PICKS),
+}
+# Those whose result depends on their arguments alone: DuckDB may filter rows before it calls them.
+PURE = frozenset({"mf__top"})
+
+
+class Udfs:
+    """The functions of one database instance, and with them its training runs."""
+
+    def __init__(self) -> None:
+        self.connections: WeakSet[DuckDBPyConnection] = WeakSet()  # those with the macros
+        self.calls: Calls | None = None
+        self._first = threading.Lock()  # two threads may make the first call at once
+        self.functions = {name: self._function(name) for name in SIGNATURES}
+
+    def _function(self, name: str) -> Callable[..., Any]:
+        def call(*columns: Any) -> Any:
+            return getattr(self._made(), name.removeprefix("mf__"))(*columns)
+
+        # DuckDB counts the parameters of the function against its SQL types
+        n = len(SIGNATURES[name][0])
+        parameters = [Parameter(f"column_{i}", Parameter.POSITIONAL_ONLY) for i in range(n)]
+        call.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+        return call
+
+    def _made(self) -> Calls:
+        with self._first:
+            if self.calls is None:
+                from duckmf.connection.calls import Calls
+
+                self.calls = Calls(self.connections)
+            return self.calls

@@ -1,0 +1,159 @@
+"""Entry points: duckmf on a connection, and its macros in a database file."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import weakref
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from duckdb.func import FunctionNullHandling, PythonUDFType
+
+from duckmf.connection import sqlfiles
+from duckmf.connection.functions import PURE, SIGNATURES, Udfs
+from duckmf.statements import interrupts
+
+STORAGE_VERSION = (
+    "v1.4.0"  # what every supported DuckDB, and the current shells and tools, can read
+)
+
+INSTANCE = "mf__instance_"
+
+# DuckDB may call a function after its connection is gone: what is registered stays for good.
+_registered: list[Udfs] = []
+_loaded: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
+# Parsed once: a client such as dbt opens many connections.
+_macros: list[duckdb.Statement] = []
+
+
+class Loaded:
+    """Stands for a connection: the methods are the connection's own, its cursors are loaded too.
+
+    DuckDB keeps temp macros to the connection that made them, so that a cursor does not see those
+    of its connection.
+    """
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self._con = con
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """Open a cursor with the `mf_` functions."""
+        cursor = self._con.cursor()
+        add_macros(cursor)
+        return cursor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._con, name)
+
+
+def load(con: duckdb.DuckDBPyConnection | Loaded) -> Loaded:
+    """Give a connection the `mf_` functions.
+
+    The Python functions go to the database instance, once; the macros go to this connection, as
+    temp macros. Nothing is written to the database, which may be read-only. Loading again is
+    harmless. Another connection or cursor of the instance needs a `load` of its own.
+
+    Returns what stands for the connection where a client opens a cursor for each statement, as
+    jupysql (`%sql`) and `pandas.read_sql` do: its cursors are loaded.
+    """
+    if isinstance(con, Loaded):
+        con = con._con
+    add_functions(con)
+    add_macros(con)
+    return Loaded(con)
+
+
+def add_functions(con: duckdb.DuckDBPyConnection) -> None:
+    """Give a connection's database instance the Python functions, unless it has them."""
+    _udfs_of(con).connections.add(con)
+    _loaded.add(con)
+    interrupts.listen()
+
+
+def add_macros(con: duckdb.DuckDBPyConnection) -> None:
+    """Give a connection the macros, as temp macros; its instance has the Python functions."""
+    global _macros
+    if not _macros:
+        _macros = con.extract_statements(sqlfiles.temporary())
+    for statement in _macros:
+        con.execute(statement)
+
+
+def _udfs_of(con: duckdb.DuckDBPyConnection) -> Udfs:
+    """The Python functions of a connection's database instance; registered now if they are not yet.
+
+    The name of one more function says which they are.
+    """
+    # no parameter: DuckDB 1.5 imports pandas for one
+    names = con.execute(
+        "select function_name from duckdb_functions() "
+        "where starts_with(function_name, 'mf__instance_')"
+    ).fetchall()
+    if names:
+        return _registered[int(names[0][0].removeprefix(INSTANCE))]
+    number = len(_registered)
+    _registered.append(udfs := Udfs())
+    con.create_function(f"{INSTANCE}{number}", lambda: number, [], "INTEGER")
+    for name, (parameters, returns) in SIGNATURES.items():
+        con.create_function(
+            name,
+            udfs.functions[name],
+            parameters,  # type: ignore[arg-type]  # a list of names, which is invariant
+            returns,
+            type=PythonUDFType.ARROW,
+            null_handling=FunctionNullHandling.SPECIAL,
+            side_effects=name not in PURE,
+        )
+    return udfs
+
+
+def connect(path: str | Path = ":memory:", **kwargs: Any) -> duckdb.DuckDBPyConnection:
+    """Open a database as `duckdb.connect` does, with duckmf loaded.
+
+    A file that does not exist yet is made in the storage format of DuckDB 1.4, so that every
+    current shell and BI tool opens it; `config={'storage_compatibility_version': ...}` overrides.
+    """
+    if str(path) != ":memory:" and not Path(path).exists():
+        config = {"storage_compatibility_version": STORAGE_VERSION, **kwargs.get("config", {})}
+        kwargs["config"] = config
+    con = duckdb.connect(str(path), **kwargs)
+    load(con)
+    return con
+
+
+def install(con: duckdb.DuckDBPyConnection) -> None:
+    """Persist the macros that need no Python in the connection's current database and schema.
+
+    From then on every client of the database has them. Older ones are replaced, in one
+    transaction.
+    """
+    cursor = beside(con)
+    cursor.begin()
+    cursor.execute(sqlfiles.pure())
+    cursor.commit()
+
+
+def beside(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """A new connection to the same database instance, in the same database and schema."""
+    places = con.execute("select current_database(), current_schema()").fetchall()
+    cursor = con.cursor()
+    for database, schema in places:
+        cursor.execute(f"use {quoted(database)}.{quoted(schema)}")
+    return cursor
+
+
+def quoted(name: str) -> str:
+    """An identifier, for SQL text."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+@atexit.register
+def _remove_functions() -> None:
+    """DuckDB 2.0 complains at exit of Python functions on connections that are still open."""
+    for con in list(_loaded):
+        instances = [f"{INSTANCE}{number}" for number in range(len(_registered))]
+        for name in [*SIGNATURES, *instances]:
+            with contextlib.suppress(duckdb.Error):
+                con.remove_function(name)

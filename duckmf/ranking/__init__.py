@@ -1,0 +1,1 @@
+"""Best-k lists of a model, and how good they are."""

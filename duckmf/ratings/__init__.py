@@ -1,0 +1,1 @@
+"""Rows as they arrive, then one matrix of them."""

@@ -1,0 +1,1 @@
+"""Which options to try, and when to stop trying."""

@@ -1,0 +1,254 @@
+"""Ways to search a space: what to try next, given what was found."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from duckmf.errors import OptionError
+from duckmf.tuning.space import Range, Space
+
+# So many combinations are listed and shuffled; of more, some are drawn.
+FEW = 100_000
+# A search that comes upon nothing new so often has nothing new left.
+REPEATS = 200
+
+
+@dataclass(frozen=True)
+class Try:
+    """One combination of options."""
+
+    space: Space
+    searched: dict[str, Any]
+
+    @property
+    def key(self) -> str:
+        """The same for the same combination."""
+        return json.dumps([self.space.name, self.searched])
+
+
+# The loss of a trial, None if it failed; and whether it came to its end.
+Outcome: TypeAlias = tuple[float | None, bool]
+
+
+class Search(Protocol):
+    """Proposes combinations, each at most once."""
+
+    n_trials: int  # the most that it proposes
+
+    def propose(self, most: int) -> list[Try]:
+        """What to try next, at most so many at once; nothing at the end."""
+        ...
+
+    def learn(self, outcomes: list[Outcome]) -> None:
+        """What came of the last proposals, in their order."""
+        ...
+
+
+def find(name: str, spaces: list[Space], n_trials: int, seed: int) -> Search:
+    """The search with a SQL name.
+
+    Raises:
+        OptionError: there is no such search, or it cannot search these spaces.
+    """
+    if name == "grid":
+        return Grid(spaces, seed)
+    if name == "random":
+        return Random(spaces, n_trials, seed)
+    if name == "tpe":
+        return Tpe(spaces, n_trials, seed)
+    raise OptionError(f"mf_fit: search is {name!r}; give one of 'grid', 'random', 'tpe'.")
+
+
+def example(space: Space) -> Try:
+    """One combination of a space."""
+    listed = {name: values[0] for name, values in space.choices.items()}
+    return Try(space, listed | {name: span.low for name, span in space.ranges.items()})
+
+
+def combinations(spaces: list[Space]) -> Iterator[Try]:
+    """All combinations of lists, the last option changing first."""
+    for space in spaces:
+        for values in itertools.product(*space.choices.values()):
+            yield Try(space, dict(zip(space.choices, values, strict=True)))
+
+
+def size(spaces: list[Space]) -> float:
+    """The number of combinations."""
+    if any(space.ranges for space in spaces):
+        return math.inf
+    return sum(math.prod(len(values) for values in space.choices.values()) for space in spaces)
+
+
+class Grid:
+    """All combinations; who comes first decides who is stopped, so central ones do."""
+
+    def __init__(self, spaces: list[Space], seed: int) -> None:
+        for space in spaces:
+            for option in space.ranges:
+                raise OptionError(
+                    f"mf_fit: search is 'grid' but {option} is a range; give a list, or choose "
+                    "search := 'random' or 'tpe'."
+                )
+        if (n := size(spaces)) > FEW:
+            raise OptionError(
+                f"mf_fit: the grid has {n:,} combinations; choose search := 'random' or 'tpe' with "
+                "trials := ...."
+            )
+        tries = in_order(shuffled(spaces, seed))
+        self.n_trials = len(tries)
+        self._rest = iter(tries)
+
+    def propose(self, most: int) -> list[Try]:
+        """What to try next; nothing at the end."""
+        return list(itertools.islice(self._rest, most))
+
+    def learn(self, outcomes: list[Outcome]) -> None:
+        """All is tried, whatever comes of it."""
+
+
+def shuffled(spaces: list[Space], seed: int) -> list[Try]:
+    """All combinations in an order drawn by the seed."""
+    tries = list(combinations(spaces))
+    return [tries[n] for n in np.random.default_rng(seed).permutation(len(tries))]
+
+
+def in_order(tries: list[Try]) -> list[Try]:
+    """Those in the middle of their lists first: what is at their ends meets something to beat."""
+    return sorted(tries, key=_distance)
+
+
+def _distance(tried: Try) -> float:
+    """How many places the values of lists lie from the middle, in sum."""
+    return sum(
+        abs(values.index(tried.searched[name]) - (len(values) - 1) / 2)
+        for name, values in tried.space.choices.items()
+    )
+
+
+class Random:
+    """Combinations drawn evenly, each once."""
+
+    def __init__(self, spaces: list[Space], n_trials: int, seed: int) -> None:
+        self._spaces, self._rng = spaces, np.random.default_rng(seed)
+        n = size(spaces)
+        most = int(min(n_trials, n))
+        listed = iter(shuffled(spaces, seed)) if n <= FEW else fresh(self._draw)
+        self.n_trials = most
+        self._rest = itertools.islice(listed, most)
+
+    def propose(self, most: int) -> list[Try]:
+        """What to try next; nothing at the end."""
+        return list(itertools.islice(self._rest, most))
+
+    def learn(self, outcomes: list[Outcome]) -> None:
+        """Draws do not depend on what came before."""
+
+    def _draw(self) -> Try:
+        space = self._spaces[int(self._rng.integers(len(self._spaces)))]
+        searched = {
+            name: values[int(self._rng.integers(len(values)))]
+            for name, values in space.choices.items()
+        }
+        searched |= {name: span.at(self._rng.random()) for name, span in space.ranges.items()}
+        return Try(space, searched)
+
+
+def fresh(draw: Callable[[], Try]) -> Iterator[Try]:
+    """Draws without those that came before, until nothing new comes."""
+    seen: set[str] = set()
+    while True:
+        for _ in range(REPEATS):
+            drawn = draw()
+            if drawn.key not in seen:
+                break
+        else:
+            return
+        seen.add(drawn.key)
+        yield drawn
+
+
+class Tpe:
+    """Where good trials are dense, by optuna's tree-structured Parzen estimator.
+
+    Source: Bergstra, Bardenet, Bengio and Kegl 2011, "Algorithms for hyper-parameter optimization".
+    """
+
+    def __init__(self, spaces: list[Space], n_trials: int, seed: int) -> None:
+        try:
+            optuna = import_module("optuna")
+        except ImportError:
+            raise OptionError(
+                "mf_fit: search is 'tpe' but optuna is not installed; "
+                "pip install 'duckmf[tune]', or choose search := 'random'."
+            ) from None
+        self._spaces = {space.name: space for space in spaces}
+        self.n_trials = int(min(n_trials, size(spaces)))
+        self._states = optuna.trial.TrialState
+        verbosity = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._drawn_evenly = max(1, min(10, self.n_trials // 3))
+        sampler = optuna.samplers.TPESampler(seed=seed % 2**32, n_startup_trials=self._drawn_evenly)
+        self._study = optuna.create_study(direction="minimize", sampler=sampler)
+        optuna.logging.set_verbosity(verbosity)
+        self._known: dict[str, Outcome] = {}
+        self._asked: dict[str, list[Any]] = {}  # optuna's trials of each combination under way
+
+    def propose(self, most: int) -> list[Try]:
+        """What to try next: some of the first ones, later one at a time, since each teaches."""
+        most = min(most, max(1, self._drawn_evenly - len(self._known)))
+        most = min(most, self.n_trials - len(self._known))
+        tries: list[Try] = []
+        for _ in range(REPEATS):
+            if len(tries) == most:
+                break
+            trial, drawn = self._draw()
+            if drawn.key in self._known:
+                self._tell(trial, *self._known[drawn.key])
+                continue
+            if drawn.key not in self._asked:
+                tries.append(drawn)
+            self._asked.setdefault(drawn.key, []).append(trial)
+        return tries
+
+    def learn(self, outcomes: list[Outcome]) -> None:
+        """Remember what came of the last proposals."""
+        for (key, trials), outcome in zip(self._asked.items(), outcomes, strict=True):
+            self._known[key] = outcome
+            for trial in trials:
+                self._tell(trial, *outcome)
+        self._asked.clear()
+
+    def _draw(self) -> tuple[Any, Try]:
+        trial = self._study.ask()
+        space = self._spaces[trial.suggest_categorical("algorithm", list(self._spaces))]
+        searched = {
+            name: values[
+                trial.suggest_categorical(f"{space.name} {name}", list(range(len(values))))
+            ]
+            for name, values in space.choices.items()
+        }
+        for name, span in space.ranges.items():
+            searched[name] = _suggested(trial, f"{space.name} {name}", span)
+        return trial, Try(space, searched)
+
+    def _tell(self, trial: Any, loss: float | None, complete: bool) -> None:
+        if loss is None:
+            self._study.tell(trial, state=self._states.FAIL)
+        elif complete:
+            self._study.tell(trial, loss)
+        else:
+            trial.report(loss, 0)
+            self._study.tell(trial, state=self._states.PRUNED)
+
+
+def _suggested(trial: Any, name: str, span: Range) -> Any:
+    suggest = trial.suggest_int if span.whole else trial.suggest_float
+    return suggest(name, span.low, span.high, log=span.log)

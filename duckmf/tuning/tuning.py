@@ -1,0 +1,184 @@
+"""A tuning: trials on the same rows, some of them side by side, hopeless ones stopped early.
+
+A trial is the training that mf_fit makes of its options with the same rows held out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from duckmf.algorithms.recipe import Recipe
+from duckmf.errors import DataError, OptionError, TrainingError
+from duckmf.kernels.threads import Workers
+from duckmf.options import check_count
+from duckmf.ranking import metrics
+from duckmf.ratings.gathering import Gathering
+from duckmf.ratings.matrix import Triples
+from duckmf.tuning import search
+from duckmf.tuning.judging import Division, Judge
+from duckmf.tuning.race import TENTHS, Race
+from duckmf.tuning.search import Search, Try
+from duckmf.tuning.space import spaces
+from duckmf.tuning.trial import Objective, Runner, Trial
+
+TRIALS = 20
+LONGEST_LIST = 100_000
+# Trials that run side by side where they are compared: few, since each holds a model and the best
+# epoch of it; more would hardly be told apart sooner.
+ABREAST = 4
+
+
+class Tuning:
+    """The trials of one statement."""
+
+    def __init__(self, request: dict[str, Any]) -> None:
+        """Check what was asked.
+
+        Raises:
+            OptionError: something of it cannot be used.
+        """
+        self._function: str = request["function"]
+        self._fused: bool = request["fused"]
+        self._counts = counts = request["counts"]
+        given = dict(request["options"])
+        fraction = given.pop("validation_fraction")
+        self._divide = Division.parse(request["validation_method"], fraction, counts)
+        self._spaces = spaces(request["algorithm"], given, counts)
+        self.examples = [self._recipe(search.example(space)) for space in self._spaces]
+        self._k = check_count("k", request["k"], 1, LONGEST_LIST)
+        self.objective = self._objective(request["objective"])
+        self._search = self._find(request["search"], request["trials"])
+        self._race = Race() if _flag("prune", request["prune"]) else None
+        self.trials: list[Trial] = []
+        self._abreast: list[Runner] = []
+
+    @property
+    def n_trials(self) -> int:
+        """The most trials that there will be."""
+        return self._search.n_trials
+
+    @property
+    def left(self) -> int:
+        """Epochs that may still come: all of the trials under way, the usual number of the rest."""
+        ended = [trial.epochs for trial in self.trials if trial.status != "running"]
+        usual = sum(ended) / len(ended) if ended else self._abreast[0].course.epochs
+        rest = (self.n_trials - len(self.trials)) * usual
+        return sum(runner.left for runner in self._abreast) + round(rest)
+
+    @property
+    def best(self) -> Trial:
+        """The best trial that was not stopped.
+
+        Raises:
+            TrainingError: all failed.
+        """
+        best = self.ranked()[0]
+        if best.value is None:
+            raise TrainingError(
+                f"mf_fit: all {len(self.trials)} trials failed, the first with: {best.error}"
+            )
+        return best
+
+    def ranked(self) -> list[Trial]:
+        """Complete trials before stopped ones before failed ones; the best of each first."""
+        order = ("complete", "pruned", "failed", "running")
+        loss = self.objective.loss
+        return sorted(self.trials, key=lambda t: (order.index(t.status), loss(t.value), t.number))
+
+    def check(self, gathering: Gathering) -> None:
+        """Refuse ratings that an algorithm cannot learn from.
+
+        Raises:
+            DataError: one cannot.
+        """
+        for recipe in self.examples:
+            recipe.check(gathering)
+
+    def steps(self, rows: Triples, shape: tuple[int, int], workers: Workers) -> Iterator[Trial]:
+        """Run all trials; a step is an epoch of one.
+
+        Raises:
+            DataError: the rows cannot be divided, or do not tell how good a model is.
+        """
+        divided = self._divide(rows, self.examples[0].options.seed)
+        judge = Judge(divided, shape, (self._k, self._fused), workers)
+        if not self.objective.is_error and not judge.n_relevant:
+            raise DataError(
+                f"mf_fit: no held-out row is relevant; objective '{self.objective.name}' needs "
+                "some."
+            )
+        while tries := self._search.propose(1 if self._race is None else ABREAST):
+            self._abreast = [self._runner(tried, judge) for tried in tries]
+            yield from self._run()
+            self._search.learn([self._outcome(runner.trial) for runner in self._abreast])
+
+    def _runner(self, tried: Try, judge: Judge) -> Runner:
+        trial = Trial(len(self.trials) + 1, self._recipe(tried), tried.searched)
+        self.trials.append(trial)
+        return Runner(trial, judge, self.objective)
+
+    def _run(self) -> Iterator[Trial]:
+        race, racing = self._race, self._abreast
+        if race is not None:
+            race.enter(runner.course for runner in racing)
+        for tenth in range(1, TENTHS + 1):
+            for runner in racing:
+                for _ in runner.run(runner.course.goal(tenth)):
+                    yield runner.trial
+            if race is not None:
+                racing = _promising(race, racing, tenth)
+
+    def _outcome(self, trial: Trial) -> tuple[float | None, bool]:
+        loss = None if trial.value is None else self.objective.loss(trial.value)
+        return loss, trial.status == "complete"
+
+    def _recipe(self, tried: Try) -> Recipe:
+        return Recipe.parse(tried.space.name, tried.space.fixed | tried.searched, self._counts)
+
+    def _objective(self, given: str | None) -> Objective:
+        has_rating = bool(self._counts["has_rating"])
+        ranking = [r.name for r in self.examples if not r.predicts_ratings(has_rating)]
+        name = given or ("ndcg" if ranking else "rmse")
+        if name not in metrics.NAMES:
+            names = ", ".join(f"'{name}'" for name in metrics.NAMES)
+            raise OptionError(f"mf_fit: objective is {name!r}; give one of {names}.")
+        objective = Objective(name, self._function, has_rating)
+        if objective.is_error and ranking:
+            raise OptionError(
+                f"mf_fit: objective is '{name}' but algorithm '{ranking[0]}' predicts no ratings "
+                "here; choose objective := 'ndcg'."
+            )
+        return objective
+
+    def _find(self, name: str | None, trials: Any) -> Search:
+        finite = search.size(self._spaces) < math.inf
+        name = name or ("grid" if finite and trials is None else "random")
+        if name == "grid" and trials is not None:
+            raise OptionError(
+                "mf_fit: search is 'grid', which tries all combinations, but trials is "
+                f"{trials!r}; leave it out, or choose search := 'random'."
+            )
+        most = check_count("trials", TRIALS if trials is None else trials, 1, search.FEW)
+        return search.find(name, self._spaces, most, self.examples[0].options.seed)
+
+
+def _promising(race: Race, runners: list[Runner], tenth: int) -> list[Runner]:
+    """Those that go on, or have come to their end; the others are stopped."""
+    runners = [runner for runner in runners if runner.trial.status != "failed"]
+    for runner in runners:
+        runner.mark()
+    race.pass_by((runner.course for runner in runners), tenth)
+    hopeless = [
+        runner for runner in runners if runner.left and race.is_hopeless(runner.course, tenth)
+    ]
+    for runner in hopeless:
+        runner.stop()
+    return [runner for runner in runners if runner not in hopeless]
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise OptionError(f"mf_fit: {name} is {value!r}; give true or false.")
+    return value
