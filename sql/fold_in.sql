@@ -37,13 +37,6 @@
 -- outside the span of the training count as its ends; seen_times keeps them. bpr: by the steps of training
 -- that are the row's own. An item of bpr is learnt from those who did not choose it too, in the ratings
 -- that the model has stored, and is compared with all of its items.
-
--- A value in the type of an example. The structs around them let a column that is missing in the model,
--- and so has no type, pass until it is said that the relation is no model.
-create or replace macro mf__cast_like(value, example) as
-    cast_to_type({'v': value}, {'v': example}).v;
-comment on macro mf__cast_like is 'A value in the type of an example';
-
 create or replace macro mf_fold_in(
     model, source, user_id, item_id, rating := null, ts := null,
     complete := true, unknown := 'error', duplicates := null, threads := null

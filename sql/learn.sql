@@ -18,17 +18,9 @@ create or replace macro mf__learn(
 with recursive
     mf__cold as (select 'none' as kind),
     mf__warm as not materialized (
-        from query_table(warm_start)
+        from mf__rows(warm_start)
         union all by name
-        select
-            null::varchar as kind, null as user_id, null as item_id, null::bigint as ratings,
-            null::float as bias, null::float[] as factors, null::float[] as implicit_factors,
-            null::struct(
-                t0 double, t1 double, beta float, drift float, days integer[], day_bias float[],
-                bin_bias float[], factor_drift float[]
-            ) as temporal,
-            null::json as info
-        where false
+        select null::json as info where false
     ),
     mf__warm_head as not materialized (
         select
@@ -44,12 +36,7 @@ with recursive
             item_id as i,
             -- a value that is no number becomes NaN, so that it is counted below, never dropped
             case when rating is not null then coalesce(try_cast(rating as float), 'nan') end as r,
-            -- seconds since 1970; numbers are that already
-            case
-                when ts is null then null
-                when typeof(ts) = 'TIMESTAMP WITH TIME ZONE' then epoch(try_cast(ts as timestamptz))
-                else coalesce(try_cast(ts as double), epoch(try_cast(ts as timestamp)), 'nan')
-            end as t,
+            case when ts is not null then coalesce(mf__seconds(ts), 'nan') end as t,
             validation is true as held_out,
             typeof(rating) <> '"NULL"' as has_rating,  -- false only for an argument left out
             typeof(ts) <> '"NULL"' as has_ts,
@@ -86,9 +73,7 @@ with recursive
                 'warm_start', case when h.colds = 0 then to_json(h) end,
                 'duckdb_threads', current_setting('threads'),
                 -- whether DuckDB multiplies and adds in one rounding: lists are those of mf_recommend
-                'fused', list_dot_product(
-                    [-1.00048828125, 1.000244140625]::float[], [1, 1.000244140625]::float[]
-                ) <> 0,
+                'fused', mf__fused(),
                 'connection', current_connection_id(),
                 'query', current_query_id()
             )::varchar
@@ -217,6 +202,8 @@ select
     f.model.temporal as temporal,
     null::integer as epoch,
     null::struct(train_loss double, validation_loss double, seconds double) as metrics,
+    null::varchar as source,
+    f.model.facts as facts,
     f.model.info::json as info
 from mf__finished f
 union all
@@ -227,20 +214,44 @@ select
         'validation_loss': s.log.validation_loss,
         'seconds': s.log.seconds
     },
-    null
+    null, null, null
 from mf__steps s cross join mf__finished f
 where has_rows and s.log.number is not null and f.model.info is not null
 union all
 select
     'user', u.id, null, u.code, u.user.ratings, u.user.bias, u.user.factors, u.user.seen,
-    u.user.seen_ratings, u.user.seen_times, null, u.user.temporal, null, null, null
+    u.user.seen_ratings, u.user.seen_times, null, u.user.temporal, null, null, null, null, null
 from mf__user_rows u cross join mf__finished f
 where f.model.info is not null
 union all
 select
     'item', null, i.id, i.code, i.item.ratings, i.item.bias, i.item.factors, null,
-    null, null, i.item.implicit_factors, i.item.temporal, null, null, null
+    null, null, i.item.implicit_factors, i.item.temporal, null, null, null, null, null
 from mf__item_rows i cross join mf__finished f
 where f.model.info is not null;
 
 comment on macro table mf__learn is 'The statement of every function that trains on a source';
+
+-- mf__options(...): what the options of a training are, as JSON for Python.
+create or replace macro mf__options(
+    n_factors, epochs, regularization, user_regularization, item_regularization,
+    bias_regularization, implicit_regularization, regularization_scaling, learning_rate,
+    learning_rate_decay, nonnegative, alpha, unobserved_weight, solver, negative_sampling,
+    popularity_exponent, temporal, time_bins, temporal_regularization, drift_exponent,
+    validation_fraction, patience, tolerance, relative_tolerance, duplicates, keep_seen, seed,
+    threads
+) as json_object(
+    'n_factors', n_factors, 'epochs', epochs, 'regularization', regularization,
+    'user_regularization', user_regularization, 'item_regularization', item_regularization,
+    'bias_regularization', bias_regularization, 'implicit_regularization', implicit_regularization,
+    'regularization_scaling', regularization_scaling, 'learning_rate', learning_rate,
+    'learning_rate_decay', learning_rate_decay, 'nonnegative', nonnegative, 'alpha', alpha,
+    'unobserved_weight', unobserved_weight, 'solver', solver,
+    'negative_sampling', negative_sampling, 'popularity_exponent', popularity_exponent,
+    'temporal', temporal, 'time_bins', time_bins,
+    'temporal_regularization', temporal_regularization, 'drift_exponent', drift_exponent,
+    'validation_fraction', validation_fraction, 'patience', patience, 'tolerance', tolerance,
+    'relative_tolerance', relative_tolerance, 'duplicates', duplicates, 'keep_seen', keep_seen,
+    'seed', seed, 'threads', threads
+);
+comment on macro mf__options is 'The options of a training as JSON';

@@ -23,167 +23,70 @@
 -- does not know gets no rows. Factors that are all zero (no ratings) have no direction: such an
 -- item gets no rows and is in no list.
 
--- A macro, since a database file may forget that a CTE is not to be materialized.
-create or replace macro mf__similar_items(model) as table
-select
-    r.item_id, r.code, r.factors, sqrt(list_dot_product(r.factors, r.factors)) as length
-from (
-    select m.item_id, m.code, list_concat(m.factors::float[], []) as factors
-    from (
-        from query_table(model)
-        union all by name
-        select null::varchar as kind, null as item_id, null as code, null as factors where false
-    ) m
-    where m.kind = 'item'
-) r;
-comment on macro table mf__similar_items is
-    'The items of a model with the length of their factors, for mf_similar_items';
+-- mf__alike(caller, rows, id, k): for the row of an id, or for each row if it is NULL, the k rows with the
+-- greatest cosine. rows: id, code, factors of what has factors.
+create or replace macro mf__alike(caller, model, rows, id, k) as table
+with
+mf__head as materialized (
+    select
+        case
+            when not h.valid then null
+            when h.facts.n_factors is null
+                then error(caller || ': algorithm ''' || h.facts.algorithm
+                    || ''' learns no factors. Train with one that does, such as ''als''.')
+            else mf__k(caller, k)
+        end as k
+    from mf__head(model, caller) h
+),
+mf__lengths as not materialized (
+    select r.id, r.code, r.factors, sqrt(list_dot_product(r.factors, r.factors)) as length
+    from query_table(rows) r
+),
+-- the least of what is turned round, so that of equals the lower id comes first
+mf__best as (
+    select
+        a.id,
+        min(
+            struct_pack(
+                minus := -greatest(
+                    least(list_dot_product(a.factors, b.factors) / (a.length * b.length), 1), -1
+                )::float,
+                id := b.id
+            ),
+            h.k
+        ) as picks
+    from mf__head h, mf__lengths a, mf__lengths b
+    where a.length > 0 and b.length > 0 and a.code <> b.code and (id is null or a.id = id)
+    group by a.id
+),
+mf__ranked as (
+    select b.id, unnest(b.picks) as pick, generate_subscripts(b.picks, 1) as rank
+    from mf__best b
+)
+select r.id, r.pick.id as other, 0 - r.pick.minus as similarity, r.rank
+from mf__ranked r
+union all
+select null, null, null, null from mf__head h where h.k is null;
+comment on macro table mf__alike is 'The rows of a model that are most like each of its rows';
 
 create or replace macro mf_similar_items(model, item_id := null, k := 10) as table
 from (
-    with
-    rows as not materialized (
-        from query_table(model)
-        union all by name
-        select null::varchar as kind, null as info where false
-    ),
-    mf__head as not materialized (
-        select
-            case
-                when count(*) <> 1
-                    then error('mf_similar_items: this relation is not a model: it has '
-                        || count(*) || ' rows of kind ''model'', not 1. '
-                        || 'Pass a table made by mf_fit.')
-                when any_value(m.info ->> 'format')::integer > 1
-                    then error('mf_similar_items: this model has format '
-                        || any_value(m.info ->> 'format')
-                        || ', made by a newer duckmf. Upgrade duckmf.')
-                when any_value(m.info ->> '$.options.n_factors') is null
-                    then error('mf_similar_items: algorithm ''' || any_value(m.info ->> 'algorithm')
-                        || ''' learns no factors. Train with one that does, such as ''als''.')
-                when coalesce(k not between 1 and 100000, true)
-                    then error('mf_similar_items: k is ' || coalesce(k::varchar, 'NULL')
-                        || '. Give the length of a list, from 1 to 100000.')
-                else k::bigint
-            end as k
-        from rows m
-        where m.kind = 'model'
-    ),
-    mf__pairs as not materialized (
-        select
-            a.item_id, b.item_id as other, h.k,
-            list_dot_product(a.factors, b.factors) / (a.length * b.length) as cosine
-        from mf__head h, mf__similar_items(model) a, mf__similar_items(model) b
-        where a.length > 0 and b.length > 0 and a.code <> b.code
-            and (item_id is null or a.item_id = item_id)
-    ),
-    -- the least of what is turned round, so that of equals the lower id comes first
-    best as not materialized (
-        select
-            p.item_id,
-            min(
-                struct_pack(
-                    minus := case
-                        when p.cosine > 1 then -1 when p.cosine < -1 then 1 else -p.cosine
-                    end::float,
-                    item_id := p.other
-                ),
-                p.k
-            ) as picks
-        from mf__pairs p
-        group by p.item_id
-    ),
-    ranked as not materialized (
-        select b.item_id, unnest(b.picks) as pick, generate_subscripts(b.picks, 1) as rank
-        from best b
+    with mf__rows as not materialized (
+        select m.item_id as id, m.code, mf__vector(m.factors) as factors from mf__items_of(model) m
     )
-    select
-        r.item_id, r.pick.item_id as similar_item_id, 0 - r.pick.minus as similarity, r.rank
-    from ranked r
-    union all
-    select null, null, null, null from mf__head h where h.k is null
-    order by 1, 4
+    select a.id as item_id, a.other as similar_item_id, a.similarity, a.rank
+    from mf__alike('mf_similar_items', model, mf__rows, item_id, k) a
+    order by 1 asc nulls last, 4 asc nulls last
 );
 comment on macro table mf_similar_items is 'The k items most similar to one item or to each item';
 
-create or replace macro mf__similar_users(model) as table
-select
-    r.user_id, r.code, r.factors, sqrt(list_dot_product(r.factors, r.factors)) as length
-from (
-    select m.user_id, m.code, list_concat(m.factors::float[], []) as factors
-    from (
-        from query_table(model)
-        union all by name
-        select null::varchar as kind, null as user_id, null as code, null as factors where false
-    ) m
-    where m.kind = 'user'
-) r;
-comment on macro table mf__similar_users is
-    'The users of a model with the length of their factors, for mf_similar_users';
-
 create or replace macro mf_similar_users(model, user_id := null, k := 10) as table
 from (
-    with
-    rows as not materialized (
-        from query_table(model)
-        union all by name
-        select null::varchar as kind, null as info where false
-    ),
-    mf__head as not materialized (
-        select
-            case
-                when count(*) <> 1
-                    then error('mf_similar_users: this relation is not a model: it has '
-                        || count(*) || ' rows of kind ''model'', not 1. '
-                        || 'Pass a table made by mf_fit.')
-                when any_value(m.info ->> 'format')::integer > 1
-                    then error('mf_similar_users: this model has format '
-                        || any_value(m.info ->> 'format')
-                        || ', made by a newer duckmf. Upgrade duckmf.')
-                when any_value(m.info ->> '$.options.n_factors') is null
-                    then error('mf_similar_users: algorithm ''' || any_value(m.info ->> 'algorithm')
-                        || ''' learns no factors. Train with one that does, such as ''als''.')
-                when coalesce(k not between 1 and 100000, true)
-                    then error('mf_similar_users: k is ' || coalesce(k::varchar, 'NULL')
-                        || '. Give the length of a list, from 1 to 100000.')
-                else k::bigint
-            end as k
-        from rows m
-        where m.kind = 'model'
-    ),
-    mf__pairs as not materialized (
-        select
-            a.user_id, b.user_id as other, h.k,
-            list_dot_product(a.factors, b.factors) / (a.length * b.length) as cosine
-        from mf__head h, mf__similar_users(model) a, mf__similar_users(model) b
-        where a.length > 0 and b.length > 0 and a.code <> b.code
-            and (user_id is null or a.user_id = user_id)
-    ),
-    -- the least of what is turned round, so that of equals the lower id comes first
-    best as not materialized (
-        select
-            p.user_id,
-            min(
-                struct_pack(
-                    minus := case
-                        when p.cosine > 1 then -1 when p.cosine < -1 then 1 else -p.cosine
-                    end::float,
-                    user_id := p.other
-                ),
-                p.k
-            ) as picks
-        from mf__pairs p
-        group by p.user_id
-    ),
-    ranked as not materialized (
-        select b.user_id, unnest(b.picks) as pick, generate_subscripts(b.picks, 1) as rank
-        from best b
+    with mf__rows as not materialized (
+        select m.user_id as id, m.code, mf__vector(m.factors) as factors from mf__users_of(model) m
     )
-    select
-        r.user_id, r.pick.user_id as similar_user_id, 0 - r.pick.minus as similarity, r.rank
-    from ranked r
-    union all
-    select null, null, null, null from mf__head h where h.k is null
-    order by 1, 4
+    select a.id as user_id, a.other as similar_user_id, a.similarity, a.rank
+    from mf__alike('mf_similar_users', model, mf__rows, user_id, k) a
+    order by 1 asc nulls last, 4 asc nulls last
 );
 comment on macro table mf_similar_users is 'The k users most similar to one user or to each user';

@@ -28,18 +28,20 @@ from duckmf.arrow import (
     scalar,
     vectors,
 )
+from duckmf.connection import functions
+from duckmf.connection.arrow_types import arrow_type
 from duckmf.connection.catalogue import heads
 from duckmf.errors import DuckMFError, named
 from duckmf.model.stored import Batch, Seen
-from duckmf.model.temporal_rows import TEMPORAL, terms_of
+from duckmf.model.temporal_rows import terms_of
 from duckmf.ranking.topk import Ranking
-from duckmf.statements.content import TERMS, projected
+from duckmf.statements.content import projected
 from duckmf.statements.cross_validation import CrossValidation
 from duckmf.statements.fit import Fit
 from duckmf.statements.fold_in import FoldIn
 from duckmf.statements.prepared import Prepared
 from duckmf.statements.registry import Runs
-from duckmf.statements.run import Run
+from duckmf.statements.run import Outcome, Run
 from duckmf.statements.tune import FitBest, Tune
 from duckmf.statements.update import Update
 
@@ -48,49 +50,16 @@ if TYPE_CHECKING:
 
 Column: TypeAlias = pa.ChunkedArray
 
-BEGUN = pa.struct({"run": pa.int64(), "error": pa.string()})
-LOG = pa.struct(
-    {
-        "number": pa.int32(),
-        "train_loss": pa.float64(),
-        "validation_loss": pa.float64(),
-        "seconds": pa.float64(),
-        "more": pa.bool_(),
-        "error": pa.string(),
-    }
-)
-FACTORS = pa.list_(pa.float32())
-SIDE = {"ratings": pa.int64(), "bias": pa.float32(), "factors": FACTORS}
-SEEN = {
-    "seen": pa.list_(pa.int32()),
-    "seen_ratings": pa.list_(pa.float32()),
-    "seen_times": pa.list_(pa.float64()),
-}
-ITEM = pa.struct({**SIDE, "implicit_factors": FACTORS, "temporal": TEMPORAL})
-USER = pa.struct({**SIDE, **SEEN, "temporal": TEMPORAL})
-MODEL = pa.struct(
-    {
-        "ratings": pa.int64(),
-        "bias": pa.float32(),
-        "temporal": TEMPORAL,
-        "info": pa.string(),
-    }
-)
-HEAD = pa.struct(
-    {
-        "models": pa.int64(),
-        "info": pa.string(),
-        "users": pa.int64(),
-        "items": pa.int64(),
-        "ratings": pa.int64(),
-        "bytes": pa.int64(),
-        "problem": pa.string(),
-    }
-)
-PROJECTED = pa.struct({"rows": pa.list_(TERMS), "error": pa.string()})
-FIXED = pa.struct({"model": pa.int64(), "error": pa.string()})
-SOLVED = pa.struct([*USER, pa.field("error", pa.string())])
-PICK = pa.struct({"code": pa.int32(), "score": pa.float32()})
+BEGUN = arrow_type(functions.BEGUN)
+LOG = arrow_type(functions.LOG)
+ITEM = arrow_type(functions.ITEM)
+USER = arrow_type(functions.USER)
+MODEL = arrow_type(functions.MODEL)
+HEAD = arrow_type(functions.HEAD)
+PROJECTED = arrow_type(functions.PROJECTED)
+FIXED = arrow_type(functions.FIXED)
+SOLVED = arrow_type(functions.SOLVED)
+PICK = arrow_type(functions.PICK)
 
 # what a statement begins, by the name of its macro
 BEGIN: dict[str, Callable[[dict[str, Any]], Run]] = {
@@ -189,24 +158,38 @@ class Calls:
         """What the model says of itself; the run is over."""
         number = scalar(run)
         with self.runs.use(number) as training:
-            ratings, bias, temporal, info = training.finish()
+            outcome: Outcome = training.finish()
         self.runs.forget(number)
-        return row(MODEL, ratings=ratings, bias=bias, temporal=temporal, info=info)
+        return row(
+            MODEL,
+            ratings=outcome.ratings,
+            bias=outcome.mu,
+            temporal=outcome.temporal,
+            facts=outcome.facts,
+            info=json.dumps(outcome.info),
+        )
 
-    def items(self, *columns: Column) -> pa.Array:
-        """Lay items out to be ranked; a row is a request and lists of codes, places, weights and
-        factors.
+    def lay_out(self, *columns: Column) -> pa.Array:
+        """Lay items out to be ranked; a row is the statement (connection and query), threads,
+        cosine, fused, and lists of codes, places, weights and factors.
         """
         rows = [[column.slice(n, 1) for column in columns] for n in range(len(columns[0]))]
-        return pa.array([self._items(*row) for row in rows], pa.int64())
+        return pa.array([self._lay_out(*row) for row in rows], pa.int64())
 
-    def _items(self, request: Column, *columns: Column) -> int:
-        asked = json.loads(scalar(request))
+    def _lay_out(
+        self,
+        connection: Column,
+        query: Column,
+        threads: Column,
+        cosine: Column,
+        fused: Column,
+        *columns: Column,
+    ) -> int:
         codes, places, weights = map(elements, columns[:3])
         Q = vectors(flat(columns[3]))
-        cosine, fused, threads = asked["cosine"], asked["fused"], asked["threads"]
-        ranking = Ranking(codes, places, weights, Q, cosine, fused, threads)
-        return self.rankings.add(ranking, (asked["connection"], asked["query"]))
+        how = scalar(cosine), scalar(fused), scalar(threads)
+        ranking = Ranking(codes, places, weights, Q, *how)
+        return self.rankings.add(ranking, (scalar(connection), scalar(query)))
 
     def top(self, ranking: Column, k: Column, *users: Column) -> pa.Array:
         """The best items of some users, the best first, without those that they have seen.

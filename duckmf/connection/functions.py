@@ -12,6 +12,8 @@ from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from duckmf.connection import sqlfiles
+
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
@@ -21,15 +23,13 @@ LOG = (
     "STRUCT(number INTEGER, train_loss DOUBLE, validation_loss DOUBLE, seconds DOUBLE, "
     "more BOOLEAN, error VARCHAR)"
 )
-TEMPORAL = (
-    "STRUCT(t0 DOUBLE, t1 DOUBLE, beta FLOAT, drift FLOAT, days INTEGER[], day_bias FLOAT[], "
-    "bin_bias FLOAT[], factor_drift FLOAT[])"
-)
+TEMPORAL = sqlfiles.type_of("mf__no_time_terms")
+FACTS = sqlfiles.type_of("mf__no_facts")
 SIDE = "ratings BIGINT, bias FLOAT, factors FLOAT[]"
 ITEM = f"STRUCT({SIDE}, implicit_factors FLOAT[], temporal {TEMPORAL})"
 SEEN = "seen INTEGER[], seen_ratings FLOAT[], seen_times DOUBLE[]"
 USER = f"STRUCT({SIDE}, {SEEN}, temporal {TEMPORAL})"
-MODEL = f"STRUCT(ratings BIGINT, bias FLOAT, temporal {TEMPORAL}, info VARCHAR)"
+MODEL = f"STRUCT(ratings BIGINT, bias FLOAT, temporal {TEMPORAL}, facts {FACTS}, info VARCHAR)"
 # rows of a model in lists: codes, ratings, bias, factors, implicit factors, time terms, and seen
 BATCH = [
     *("INTEGER[]", "BIGINT[]", "FLOAT[]", "FLOAT[][]", "FLOAT[][]", f"{TEMPORAL}[]"),
@@ -39,13 +39,16 @@ HEAD = (
     "STRUCT(models BIGINT, info VARCHAR, users BIGINT, items BIGINT, ratings BIGINT, bytes BIGINT, "
     "problem VARCHAR)"
 )
+BEGUN = "STRUCT(run BIGINT, error VARCHAR)"
+FIXED = "STRUCT(model BIGINT, error VARCHAR)"
 PROJECTED = "STRUCT(rows STRUCT(bias FLOAT, factors FLOAT[])[], error VARCHAR)"
 SOLVED = USER.removesuffix(")") + ", error VARCHAR)"
-PICKS = "STRUCT(code INTEGER, score FLOAT)[]"
+PICK = "STRUCT(code INTEGER, score FLOAT)"
+PICKS = f"{PICK}[]"
 
 # name: the types of its parameters, and of what it returns
 SIGNATURES: dict[str, tuple[list[str], str]] = {
-    "mf__begin": (["VARCHAR"], "STRUCT(run BIGINT, error VARCHAR)"),
+    "mf__begin": (["VARCHAR"], BEGUN),
     "mf__gather": (
         [
             *("BIGINT", "INTEGER[]", "INTEGER[]", "FLOAT[]", "BOOLEAN[]", "DOUBLE[]"),
@@ -64,12 +67,18 @@ SIGNATURES: dict[str, tuple[list[str], str]] = {
     "mf__user_rows": (["BIGINT", "INTEGER", "INTEGER"], USER),
     "mf__item_rows": (["BIGINT", "INTEGER", "INTEGER"], ITEM),
     "mf__finish": (["BIGINT", "BIGINT"], MODEL),
-    "mf__items": (["VARCHAR", "INTEGER[]", "INTEGER[]", "FLOAT[]", "FLOAT[][]"], "BIGINT"),
+    "mf__lay_out": (
+        [
+            *("BIGINT", "BIGINT", "INTEGER", "BOOLEAN", "BOOLEAN"),
+            *("INTEGER[]", "INTEGER[]", "FLOAT[]", "FLOAT[][]"),
+        ],
+        "BIGINT",
+    ),
     "mf__fixed": (
         [
             *("VARCHAR", *BATCH, *BATCH),
         ],
-        "STRUCT(model BIGINT, error VARCHAR)",
+        FIXED,
     ),
     "mf__solve": (
         [

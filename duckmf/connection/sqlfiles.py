@@ -1,19 +1,22 @@
-"""The SQL files: where they are, and their text for a database or for one connection."""
+"""The SQL files: where they are, and their text for a database, a connection or a script.
+
+A macro named `mf_...` is public. One named `mf__...` is a helper, which is written out where it is
+called and never reaches a database.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-BATCH = "batch"  # the file whose macros take the place of plain ones, and call them
+from duckmf.connection.expand import Macro, expanded, macros, text_of
+
+BATCH = "batch"  # the file whose macros take the place of plain ones of the same name
 # the files whose macros call Python functions
 NEED_PYTHON = frozenset(
     {BATCH, "cross_validate", "fit", "fold_in", "learn", "models", "project", "tune", "update"}
 )
-# the files whose macros call those of other files
-CALL_OTHERS = frozenset({"compare", "publish", "cross_validate", "fit", "tune"})
 CLIENT = "remote"  # the file for clients of `duckmf serve`; its macros call DuckDB's Quack
 
 
@@ -24,48 +27,74 @@ def folder() -> Path:
     return installed if installed.is_dir() else package.parent / "sql"
 
 
+def files() -> list[Path]:
+    """All files but the client's, in alphabetical order."""
+    return sorted(path for path in folder().glob("*.sql") if path.stem != CLIENT)
+
+
 @cache
 def pure() -> str:
-    """The macros that need no Python, as they stand in the files."""
-    return _text(path for path in files() if path.stem not in NEED_PYTHON)
+    """What stores the public macros that need no Python."""
+    return _statements(_public(path.stem for path in files() if path.stem not in NEED_PYTHON))
 
 
 @cache
 def served() -> str:
-    """The macros for all sessions of one process that has the Python functions."""
-    return _text(path for path in files() if path.stem != BATCH)
+    """What stores the public macros for all sessions of a process that has the Python functions."""
+    return _statements(_public(path.stem for path in files() if path.stem != BATCH))
 
 
 def withdrawn() -> str:
     """What drops those of `served` that only such a process can use."""
-    text = _text(path for path in files() if path.stem in NEED_PYTHON - {BATCH})
-    macros = re.findall(r"^comment on macro (table |)(\w+)", text, re.MULTILINE)
-    return "\n".join(f"drop macro {kind}if exists {name};" for kind, name in macros)
+    gone = _public(NEED_PYTHON - {BATCH})
+    return "\n".join(
+        f"drop macro {'table ' if macro.is_table else ''}if exists {macro.name};" for macro in gone
+    )
 
 
 @cache
 def temporary() -> str:
-    """All macros, made to live on one connection; those of batch.sql replace plain ones."""
-    plain = _text(path for path in files() if path.stem != BATCH)
-    batch = _text(path for path in files() if path.stem == BATCH)
-    text = "\n".join(("", plain, _under_other_names(plain, batch), batch))
-    text = text.replace("\ncreate or replace macro ", "\ncreate or replace temp macro ")
-    return re.sub(r"\ncomment on macro (table )?", r"\g<0>temp.", text)
+    """What gives all public macros to one connection; those of batch.sql replace plain ones."""
+    batch = _of_file(BATCH)
+    known = _plain() | batch
+    return "".join(
+        made.sql(temp=True) + made.comment_sql(temp=True)
+        for made in (expanded(known[name], known) for name in known if _is_public(name))
+    )
 
 
-def _under_other_names(plain: str, batch: str) -> str:
-    """The plain macros that `batch` replaces, with their comments, as mf__plain_..."""
-    names = "|".join(re.findall(r"^create or replace macro mf_(\w+)\(", batch, re.MULTILINE))
-    begin = rf"^(create or replace macro|comment on macro table) mf_({names})\b"
-    statements = re.finditer(begin + r".*?;$", plain, re.MULTILINE | re.DOTALL)
-    return "\n".join(re.sub(begin, r"\1 mf__plain_\2", s.group()) for s in statements)
+@cache
+def type_of(helper: str) -> str:
+    """The SQL type of a helper that is `null::<type>`: SQL and Python have one schema."""
+    return text_of(_plain()[helper].body).removeprefix("null::")
 
 
-def files() -> list[Path]:
-    """All but the client's; those that call macros of others come last: DuckDB binds at once."""
-    found = (path for path in folder().glob("*.sql") if path.stem != CLIENT)
-    return sorted(found, key=lambda path: (path.stem in CALL_OTHERS, path.stem))
+@cache
+def _of_file(stem: str) -> dict[str, Macro]:
+    return macros((folder() / f"{stem}.sql").read_text(encoding="utf-8"))
 
 
-def _text(paths: Iterable[Path]) -> str:
-    return "\n".join(path.read_text(encoding="utf-8") for path in paths)
+@cache
+def _plain() -> dict[str, Macro]:
+    """The macros of all files but those that replace others."""
+    return {
+        name: macro
+        for path in files()
+        if path.stem != BATCH
+        for name, macro in _of_file(path.stem).items()
+    }
+
+
+def _public(stems: Iterable[str]) -> Iterator[Macro]:
+    for stem in sorted(stems):
+        for name, macro in _of_file(stem).items():
+            if _is_public(name):
+                yield expanded(macro, _plain())
+
+
+def _is_public(name: str) -> bool:
+    return not name.startswith("mf__")
+
+
+def _statements(made: Iterable[Macro]) -> str:
+    return "".join(macro.sql() + macro.comment_sql() for macro in made)

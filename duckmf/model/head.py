@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 from duckmf.errors import DataError
 
-FORMAT = 1  # the newest of the model relation that is understood
+FORMAT = 2  # of the model relation: the one that is written and read
+
+# What `facts` has of `info`, and of its options; the rest of its fields are made from them.
+OF_INFO = (
+    *("format", "algorithm", "feedback", "items", "rating_min", "rating_max", "rating_std"),
+    *("loss", "epochs", "best_epoch", "train_loss", "validation_loss"),
+    *("held_out", "duplicates_merged", "seconds"),
+)
+OF_OPTIONS = (
+    *("n_factors", "solver", "alpha", "unobserved_weight"),
+    *("regularization_scaling", "nonnegative"),
+)
 
 
 def check_model(model: dict[str, Any], name: str = "this relation") -> dict[str, Any]:
@@ -30,3 +42,21 @@ def check_model(model: dict[str, Any], name: str = "this relation") -> dict[str,
             "Upgrade duckmf."
         )
     return info
+
+
+def facts_of(info: dict[str, Any]) -> dict[str, Any]:
+    """What readers need of an `info`, without JSON."""
+    options = info["options"]
+    shared = options.get("regularization")
+    penalties = {
+        name: shared if options.get(name) is None else options[name]
+        for name in ("user_regularization", "bias_regularization")
+    }
+    return {
+        **{name: info[name] for name in OF_INFO},
+        **{name: options.get(name) for name in OF_OPTIONS},
+        **penalties,
+        "trained_at": datetime.fromisoformat(info["trained_at"]).replace(tzinfo=None),
+        "options": json.dumps(options),
+        "versions": json.dumps(info["versions"]),
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -19,7 +18,7 @@ from duckmf.ranking import metrics
 from duckmf.ratings.gathering import divide, parts_of
 from duckmf.ratings.matrix import Triples
 from duckmf.statements.progress import Progress
-from duckmf.statements.run import Run
+from duckmf.statements.run import Outcome, Run
 
 LONGEST_LIST = 100_000
 MOST_FOLDS = 1000
@@ -122,10 +121,10 @@ class CrossValidation(Run):
                 found |= asdict(lists)
         return found | metrics.cold(ratings, users, items, split.test)
 
-    def finish(self) -> tuple[None, None, None, str]:
-        """What came of each fold, as JSON."""
+    def finish(self) -> Outcome:
+        """What came of each fold."""
         self._progress.close()
-        return None, None, None, json.dumps({"folds": self._outcomes})
+        return Outcome({"folds": self._outcomes})
 
     def close(self) -> None:
         """Stop the threads and take the progress bar away."""

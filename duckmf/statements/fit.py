@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import time
 from dataclasses import asdict
@@ -18,13 +17,13 @@ from duckmf.algorithms.training import Epoch, Training
 from duckmf.model import temporal_rows
 from duckmf.model.cells import cells_of
 from duckmf.model.factors import Factors, SideName
-from duckmf.model.head import FORMAT
+from duckmf.model.head import FORMAT, facts_of
 from duckmf.model.stored import Batch
 from duckmf.options import Options
 from duckmf.ratings.gathering import Parts, divide, parts_of
 from duckmf.ratings.matrix import Rows, Triples
 from duckmf.statements.progress import Progress
-from duckmf.statements.run import Run
+from duckmf.statements.run import Outcome, Run
 from duckmf.statements.warm_start import WarmStart
 
 
@@ -92,12 +91,12 @@ class Fitting(Run):
         implicit = None if factors.Y is None else factors.Y[codes]
         return (*rows, implicit, temporal_rows.of_items(factors.temporal, codes))
 
-    def finish(self) -> tuple[int, float, dict[str, float] | None, str]:
-        """Number of training ratings, mu, its time terms, and what `info` says, as JSON."""
+    def finish(self) -> Outcome:
+        """The head of the model."""
         self._progress.close()
-        factors, info = self._factors, json.dumps(self._info())
+        factors, info = self._factors, self._info()
         temporal = temporal_rows.of_model(factors.temporal)
-        return len(self.parts.ratings), factors.mu, temporal, info
+        return Outcome(info, len(self.parts.ratings), factors.mu, temporal, facts_of(info))
 
     def _info(self) -> dict[str, Any]:
         training, parts, temporal = self._trained, self.parts, self._factors.temporal

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from duckmf.kernels.threads import Workers
 from duckmf.ratings.gathering import Gathering
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a statement ends with: the row of kind 'model', or one that only says something."""
+
+    info: dict[str, Any]
+    ratings: int | None = None
+    mu: float | None = None
+    temporal: dict[str, float] | None = None
+    facts: dict[str, Any] | None = None
 
 
 class Run:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
@@ -10,7 +9,7 @@ from duckmf.algorithms.training import Epoch
 from duckmf.ratings.matrix import Triples
 from duckmf.statements.fit import Fitting
 from duckmf.statements.progress import Progress
-from duckmf.statements.run import Run
+from duckmf.statements.run import Outcome, Run
 from duckmf.tuning.trial import Trial, row
 from duckmf.tuning.tuning import Tuning
 
@@ -93,10 +92,10 @@ class Tune(Run):
         """One more epoch of a trial."""
         self._trials.step()
 
-    def finish(self) -> tuple[None, None, None, str]:
-        """All trials, as JSON."""
+    def finish(self) -> Outcome:
+        """All trials."""
         self._trials.progress.close()
-        return None, None, None, json.dumps({"trials": self._trials.rows(self.threads)})
+        return Outcome({"trials": self._trials.rows(self.threads)})
 
     def close(self) -> None:
         """Stop the threads and take the progress bar away."""

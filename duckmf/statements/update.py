@@ -7,7 +7,6 @@ Where rows are learnt by comparisons (bpr), passes of training move the touched 
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,6 +20,7 @@ from duckmf.kernels.threads import Workers
 from duckmf.model import temporal_rows
 from duckmf.model.cells import cells_of
 from duckmf.model.factors import Factors, Fixed, Known, SideName, Solved
+from duckmf.model.head import facts_of
 from duckmf.model.stored import Batch, concatenated, row_numbers
 from duckmf.options import check_count
 from duckmf.ratings.matrix import Ratings, Rows, Triples, canonical
@@ -32,7 +32,7 @@ from duckmf.statements.fold_in import (
     solvable,
     temporal_of,
 )
-from duckmf.statements.run import Run
+from duckmf.statements.run import Outcome, Run
 from duckmf.statements.sides import Side
 
 EPOCHS = 3
@@ -132,9 +132,10 @@ class Update(Run):
         terms = temporal_rows.of_items(items.learnt.temporal, items.turns(places))
         return (*items.columns(self.ratings.by_item, places), Y, terms)
 
-    def finish(self) -> tuple[int, float, None, str]:
-        """Number of ratings, mu, no time terms, and what `info` says, as JSON."""
-        return len(self.ratings), self._model["mu"], None, json.dumps(self._info())
+    def finish(self) -> Outcome:
+        """What changes in the head of the model."""
+        info = self._info()
+        return Outcome(info, len(self.ratings), self._model["mu"], facts=facts_of(info))
 
     def _info(self) -> dict[str, Any]:
         info, users, items = self.info, self.users, self.items

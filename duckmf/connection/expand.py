@@ -1,0 +1,262 @@
+"""Macros that call each other, written as macros that stand alone.
+
+The files of `sql/` say each formula once, in helper macros. What reaches a database calls no macro of
+ours: DuckDB exports macros in alphabetical order and looks names up in the caller's search path, so a
+stored macro that calls another one breaks EXPORT DATABASE and qualified calls into an attached file.
+`expanded` writes the body of a macro where it is called, in brackets, as DuckDB itself would.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+TOKEN = re.compile(
+    r"""
+    (?P<space>(?:\s+|--[^\n]*|/\*.*?\*/)*)
+    (?:(?P<text>'(?:[^']|'')*'|\$\$.*?\$\$)
+    |(?P<name>"(?:[^"]|"")*"|[^\W\d]\w*)
+    |(?P<number>\d[\w.]*)
+    |(?P<sign>:=|::|->>|->|\S))
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+OPENING, CLOSING = frozenset("([{"), frozenset(")]}")
+
+
+class ExpansionError(ValueError):
+    """A macro that cannot be written where it is called."""
+
+
+class Token(NamedTuple):
+    """A piece of SQL as it is written, and the white space before it."""
+
+    kind: str
+    text: str
+    space: str = ""
+
+    @property
+    def name(self) -> str | None:
+        """The identifier that it is; None for everything else."""
+        if self.kind != "name":
+            return None
+        return self.text[1:-1].replace('""', '"') if self.text[0] == '"' else self.text.lower()
+
+
+Tokens = tuple[Token, ...]
+START = END = Token("sign", ";")  # what stands before, and after, a body
+
+
+@dataclass(frozen=True)
+class Macro:
+    """One `create macro` of the SQL files."""
+
+    name: str
+    parameters: Mapping[str, Tokens | None]  # with their defaults; None where there is none
+    is_table: bool
+    body: Tokens
+    comment: str = "''"  # of the catalogue, as SQL text
+
+    def sql(self, temp: bool = False) -> str:
+        """The statement that creates it."""
+        parameters = ", ".join(
+            name if default is None else f"{name} := {text_of(default)}"
+            for name, default in self.parameters.items()
+        )
+        made = f"create or replace {'temp ' if temp else ''}macro {self.name}({parameters})"
+        return f"{made} as{' table' if self.is_table else ''}\n{text_of(self.body)};\n"
+
+    def comment_sql(self, temp: bool = False) -> str:
+        """The statement that documents it in the catalogue."""
+        kind = "macro table" if self.is_table else "macro"
+        return f"comment on {kind} {'temp.' if temp else ''}{self.name} is {self.comment};\n"
+
+
+def macros(text: str) -> dict[str, Macro]:
+    """The macros that SQL text creates, with their comments, by name."""
+    found: dict[str, Macro] = {}
+    for statement in _split(tokens(text), ";"):
+        words = [token.text.lower() for token in statement[:4]]
+        if words == ["create", "or", "replace", "macro"]:
+            macro = _macro(statement)
+            found[macro.name] = macro
+        elif words[:3] == ["comment", "on", "macro"]:
+            name = statement[-3].text.lower()
+            found[name] = replace(found[name], comment=statement[-1].text)
+    return found
+
+
+def tokens(text: str) -> Tokens:
+    """SQL text in pieces, without its comments."""
+    return tuple(
+        Token(match.lastgroup or "", match[match.lastgroup or ""], COMMENT.sub("", match["space"]))
+        for match in TOKEN.finditer(text)
+    )
+
+
+def text_of(body: Iterable[Token]) -> str:
+    """The SQL text of tokens."""
+    return re.sub(r"\s*\n", "\n", "".join(token.space + token.text for token in body)).strip()
+
+
+def expanded(macro: Macro, known: Mapping[str, Macro]) -> Macro:
+    """The same macro without calls of the known ones.
+
+    Raises:
+        ExpansionError: a call does not fit its macro, or a name of a body would be taken for
+            another one where it is written.
+    """
+    expansion = _Expansion(known, macro, (macro.name,), {})
+    return replace(macro, body=tuple(expansion.of(macro.body)))
+
+
+@dataclass(frozen=True)
+class _Expansion:
+    """The calls in one macro, written out."""
+
+    known: Mapping[str, Macro]
+    stored: Macro  # the one that all is written into
+    path: tuple[str, ...]  # the macros that the text is in
+    bodies: dict[str, Tokens]  # of macros that were written out before
+
+    def of(self, body: Tokens) -> Iterator[Token]:
+        place = 0
+        while place < len(body):
+            token, macro = body[place], self.known.get(body[place].name or "")
+            if macro is not None and _is_call(body, place):
+                end = _closing(body, place + 1)
+                yield from self._written(macro, token.space, body[place + 2 : end])
+                place = end + 1
+            else:
+                yield token
+                place += 1
+
+    def _written(self, macro: Macro, space: str, between: Tokens) -> Iterator[Token]:
+        if macro.name in self.path:
+            raise ExpansionError(f"{macro.name} calls itself")
+        given = _arguments(macro, between)
+        arguments = {name: tuple(self.of(argument)) for name, argument in given.items()}
+        if macro.name not in self.bodies:
+            inner = replace(self, path=(*self.path, macro.name))
+            self.bodies[macro.name] = tuple(inner.of(macro.body))
+        body = self.bodies[macro.name]
+        self._check(macro, body, arguments)
+        yield Token("sign", "(", space)
+        yield from _substituted(body, arguments)
+        yield Token("sign", ")")
+
+    def _check(self, macro: Macro, body: Tokens, arguments: Mapping[str, Tokens]) -> None:
+        taken = self.stored.parameters.keys() - macro.parameters.keys()
+        for name in _references(body):
+            if name in taken:
+                raise ExpansionError(
+                    f"{name} in {macro.name} is a parameter of {self.stored.name}: qualify it"
+                )
+        own = {token.name for place, token in enumerate(body) if _is_cte(body, place)}
+        for name in (name for value in arguments.values() for name in _references(value)):
+            if name in own:
+                raise ExpansionError(f"{macro.name} is given {name}, and has a CTE of that name")
+
+
+def _macro(statement: Tokens) -> Macro:
+    end = _closing(statement, 5)
+    parameters: dict[str, Tokens | None] = {}
+    for parameter in _split(statement[6:end], ","):
+        name, default = _named(parameter)
+        parameters[name or parameter[0].name or ""] = default if name else None
+    is_table = statement[end + 2].text.lower() == "table"
+    body = statement[end + 2 + is_table :]
+    return Macro(statement[4].text.lower(), parameters, is_table, body)
+
+
+def _arguments(macro: Macro, between: Tokens) -> dict[str, Tokens]:
+    given: dict[str, Tokens] = {}
+    in_order = iter(macro.parameters)
+    for argument in _split(between, ","):
+        name, value = _named(argument)
+        name = name or next(in_order, None)
+        if name is None or name not in macro.parameters or name in given:
+            raise ExpansionError(f"{macro.name} does not take {text_of(argument)}")
+        given[name] = value
+    for name, default in macro.parameters.items():
+        if name not in given:
+            if default is None:
+                raise ExpansionError(f"{macro.name} is called without {name}")
+            given[name] = default
+    return given
+
+
+def _named(argument: Tokens) -> tuple[str | None, Tokens]:
+    """The name before `:=`, if there is one, and the value."""
+    if len(argument) > 2 and argument[1].text == ":=":
+        return argument[0].name, argument[2:]
+    return None, argument
+
+
+def _substituted(body: Tokens, arguments: Mapping[str, Tokens]) -> Iterator[Token]:
+    for place, token in enumerate(body):
+        value = arguments.get(token.name or "")
+        if value is None or not _is_reference(body, place):
+            yield token
+        elif len(value) == 1:
+            yield value[0]._replace(space=token.space)
+        else:
+            yield from (Token("sign", "(", token.space), *value, Token("sign", ")"))
+
+
+def _references(body: Tokens) -> set[str]:
+    return {
+        token.name for place, token in enumerate(body) if token.name and _is_reference(body, place)
+    }
+
+
+def _is_reference(body: Tokens, place: int) -> bool:
+    """Whether a name stands for a value: no field, table, function, label or alias."""
+    before, after = _around(body, place)
+    return before.text != "." and before.text.lower() != "as" and after.text not in (".", "(", ":=")
+
+
+def _is_call(body: Tokens, place: int) -> bool:
+    before, after = _around(body, place)
+    return before.text != "." and after.text == "("
+
+
+def _is_cte(body: Tokens, place: int) -> bool:
+    before = _around(body, place)[0].text.lower()
+    words = [token.text.lower() for token in body[place + 1 : place + 5]]
+    words = [word for word in words if word not in ("not", "materialized")]
+    return before in ("with", "recursive", ",") and words[:2] == ["as", "("]
+
+
+def _around(body: Tokens, place: int) -> tuple[Token, Token]:
+    return (
+        body[place - 1] if place > 0 else START,
+        body[place + 1] if place + 1 < len(body) else END,
+    )
+
+
+def _closing(body: Tokens, begin: int) -> int:
+    depth = 0
+    for place in range(begin, len(body)):
+        depth += (body[place].text in OPENING) - (body[place].text in CLOSING)
+        if depth == 0:
+            return place
+    raise ExpansionError(f"no bracket closes {text_of(body[begin : begin + 10])}")
+
+
+def _split(body: Iterable[Token], sign: str) -> Iterator[Tokens]:
+    """The parts between signs that stand in no brackets."""
+    part: list[Token] = []
+    depth = 0
+    for token in body:
+        depth += (token.text in OPENING) - (token.text in CLOSING)
+        if token.text == sign and depth == 0:
+            yield tuple(part)
+            part = []
+        else:
+            part.append(token)
+    if part:
+        yield tuple(part)
