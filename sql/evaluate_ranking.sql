@@ -232,11 +232,18 @@ from (
     mf__items as materialized (
         select m.item_id, coalesce(m.ratings, 0) = 0 as cold from mf__items_of(model) m
     ),
+    -- in order, so that the same numbers have the same sum
     mf__means as (
         select
-            avg(u.precision) as precision, avg(u.recall) as recall, avg(u.ndcg) as ndcg,
-            avg(u.map) as map, avg(u.mrr) as mrr, avg(u.hit_rate) as hit_rate, avg(u.auc) as auc,
-            sum(u.novelty) / nullif(sum(len(u.items)), 0)::double as novelty,
+            avg(u.precision order by u.user_id asc nulls last) as precision,
+            avg(u.recall order by u.user_id asc nulls last) as recall,
+            avg(u.ndcg order by u.user_id asc nulls last) as ndcg,
+            avg(u.map order by u.user_id asc nulls last) as map,
+            avg(u.mrr order by u.user_id asc nulls last) as mrr,
+            avg(u.hit_rate order by u.user_id asc nulls last) as hit_rate,
+            avg(u.auc order by u.user_id asc nulls last) as auc,
+            sum(u.novelty order by u.user_id asc nulls last)
+                / nullif(sum(len(u.items)), 0)::double as novelty,
             sum(u.n_relevant)::bigint as n, count(*) as users,
             count(*) filter (where u.cold) as cold_users,
             sum(u.cold_pairs)::bigint as cold_pairs, sum(u.seen_pairs)::bigint as seen_pairs

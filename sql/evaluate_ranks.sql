@@ -81,7 +81,7 @@ from (
     ),
     mf__pairs as materialized (
         select
-            p.u, p.r, i.item_id is not null as known,
+            p.u, p.i, p.r, i.item_id is not null as known,
             mf__score(u.base, coalesce(i.bias, 0), u.factors, i.factors) as score
         from (
             select t.mf__user as u, t.mf__item as i, sum(t.mf__rating) as r
@@ -108,14 +108,14 @@ from (
     ),
     mf__stands as (
         select
-            p.u, p.r, p.known, p.score, c.n,
+            p.u, p.i, p.r, p.known, p.score, c.n,
             list_sum(c.counts[:list_position(c.bins, p.score)]) as not_above,
             c.counts[list_position(c.bins, p.score)] as equal
         from mf__pairs p left join mf__counts c on c.u = p.u
     ),
     mf__ranked as materialized (
         select
-            s.u, s.r,
+            s.u, s.i, s.r,
             case when s.known then s.n - s.not_above + s.equal end as rank,
             case
                 when s.known
@@ -137,16 +137,20 @@ from (
     ),
     mf__measures as (
         select
-            coalesce(sum(o.j / o.rank), 0) / count(*) as ap,
-            coalesce(sum(o.r / log2(o.rank + 1)), 0) / sum(o.r / log2(o.best + 1)) as ndcg
+            o.u, coalesce(sum(o.j / o.rank order by o.j asc nulls last), 0) / count(*) as ap,
+            coalesce(sum(o.r / log2(o.rank + 1) order by o.j asc nulls last), 0)
+                / sum(o.r / log2(o.best + 1) order by o.best asc nulls last) as ndcg
         from mf__ordered o
         group by o.u
     )
+    -- sums in order, so that the same numbers have the same sum
     select
-        sum(r.r * r.place) / nullif(sum(r.r), 0) as mean_rank,
-        (select avg(m.ap) from mf__measures m) as map,
-        (select avg(m.ndcg) from mf__measures m) as ndcg,
-        avg(r.squared_error) as mse, count(*) as n, count(distinct r.u) as users
+        sum(r.r * r.place order by r.u asc nulls last, r.i asc nulls last)
+            / nullif(sum(r.r order by r.u asc nulls last, r.i asc nulls last), 0) as mean_rank,
+        (select avg(m.ap order by m.u asc nulls last) from mf__measures m) as map,
+        (select avg(m.ndcg order by m.u asc nulls last) from mf__measures m) as ndcg,
+        avg(r.squared_error order by r.u asc nulls last, r.i asc nulls last) as mse,
+        count(*) as n, count(distinct r.u) as users
     from mf__ranked r
 );
 comment on macro table mf_evaluate_ranks is

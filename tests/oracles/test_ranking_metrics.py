@@ -27,10 +27,11 @@ def con() -> duckdb.DuckDBPyConnection:
     relevant[::7] = False  # users without test items
     con.execute(
         "create table model(kind varchar, user_id integer, item_id integer, code integer, "
-        "ratings bigint, factors float[], seen integer[], info json)"
+        "ratings bigint, factors float[], seen integer[], "
+        "facts struct(format integer, algorithm varchar, users integer))"
     )
-    info = f'{{"format": 1, "algorithm": "implicit_als", "users": {N_USERS}}}'
-    rows: list[tuple[Any, ...]] = [("model", None, None, None, None, None, None, info)]
+    facts = {"format": 2, "algorithm": "implicit_als", "users": N_USERS}
+    rows: list[tuple[Any, ...]] = [("model", None, None, None, None, None, None, facts)]
     for u in range(N_USERS):
         codes = np.flatnonzero(seen[u]).tolist()
         rows.append(("user", u, None, u, len(codes), P[u].tolist(), codes, None))

@@ -11,13 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.clients import SQL, macros
+from duckmf.connection import expand, sqlfiles
+from tests.clients import macros
 from tests.sql.test_serving import N_ITEMS, Model
 
-INFO = (
-    '{"format": 1, "algorithm": "als", "feedback": "explicit", "users": 40, "rating_std": 1, '
-    '"options": {"n_factors": 3, "regularization": 0.1, "regularization_scaling": 1}}'
-)
 STRANGER, NO_ITEM = 5, 7  # ids that no model here has
 
 
@@ -32,7 +29,6 @@ def stored(con: duckdb.DuckDBPyConnection, seed: int) -> Model:
     """A random model in the table `films`, and random pairs in the table `test`."""
     model = Model(seed)
     model.store(con, "films")
-    con.execute("update films set info = ? where kind = 'model'", [INFO])
     rng = np.random.default_rng(seed)
     users = rng.choice([STRANGER, *model.user_ids[::2]], 300)
     items = rng.choice([NO_ITEM, *model.item_ids], 300)
@@ -198,36 +194,38 @@ def test_a_filter_on_the_item_reaches_the_scan(con, model):
 
 
 CALLS = {
-    "evaluate_ranking": "from mf_evaluate_ranking({}, test, u, i)",
-    "similar": "from mf_similar_items({}, 8950)",
-    "explain": "from mf_explain({}, 990, 8950)",
-    "recommend": "from mf_recommend({}, 990)",
-    "predict": "from mf_predict({}, test, u, i) order by all",
-    "publish": "from mf_publish_predictions({}) order by all",
+    "mf_evaluate_ranking": "({}, test, u, i)",
+    "mf_evaluate_ranks": "({}, test, u, i)",
+    "mf_evaluate": "({}, test, u, i, 3)",
+    "mf_compare": "({}, films, test, u, i, samples := 10)",
+    "mf_similar_items": "({}, 8950)",
+    "mf_explain": "({}, 990, 8950)",
+    "mf_recommend": "({}, 990)",
+    "mf_popular": "({})",
+    "mf_predict": "({}, test, u, i) order by all",
+    "mf_publish_predictions": "({}) order by all limit 10",
+    "mf_user_bias_on": "({}, 0) order by all",
 }
 
 
-@pytest.mark.parametrize("file", CALLS)
-def test_a_relation_may_be_named_as_any_part_of_a_macro(con, model, file):
+@pytest.mark.parametrize("function", CALLS)
+def test_a_relation_may_be_named_as_any_part_of_a_macro(con, model, function):
+    """Beside a column of its name, DuckDB would take a relation for that column."""
     con.execute("alter table films add column seen_ratings float[]")
     con.execute("update films set seen_ratings = list_transform(seen, lambda code: code % 5)")
-    options = '{"regularization": 1, "regularization_scaling": 0.5}'
-    con.execute(
-        'update films set info = json_merge_patch(info, \'{"algorithm": "als", '
-        f'"items": 1, "rating_std": 1, "options": {options}}}\') where kind = \'model\''
-    )
-    expected = con.execute(CALLS[file].format("films")).fetchall()
+    call = f"from {function}{CALLS[function]}"
+    expected = con.execute(call.format("films")).fetchall()
     assert expected
-    parts = {"head", "users", "items", "strangers"}
-    parts.update(
-        re.findall(
-            r"^    (?!mf__)(\w+)(?:\(.*\))? as .*\($", (SQL / f"{file}.sql").read_text(), re.M
-        )
-    )
-    for part in parts:
-        con.execute(f"create table {part} as from films")
-        found = con.execute(CALLS[file].format(part)).fetchall()
-        assert found == expected, part
-        con.execute(f"drop table {part}")
-        cte = f"with {part} as (from films) {CALLS[file].format(part)}"
-        assert con.execute(cte).fetchall() == expected, part
+    body = expand.macros(sqlfiles.pure())[function].body
+    names = {
+        token.name
+        for before, token, after in zip(body, body[1:], body[2:], strict=False)
+        if token.name
+        and not token.name.startswith("mf__")
+        and after.text != "("
+        and (before.text == "." or before.text.lower() == "as")
+    }
+    assert len(names) > 5
+    for name in sorted(names):
+        found = con.execute(f'with "{name}" as (from films) ' + call.format(f'"{name}"'))
+        assert found.fetchall() == expected, name

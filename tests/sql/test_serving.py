@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from tests.clients import macros
 
 N_USERS, N_ITEMS = 40, 150
-INFO = """{"format": 1, "algorithm": "als", "feedback": "explicit", "rating_min": 1, "rating_max": 5,
-    "users": 40, "options": {"n_factors": 3}}"""
+FACTS = """{'format': 2, 'algorithm': 'als', 'feedback': 'explicit', 'n_factors': 3, 'users': 40,
+    'items': 1, 'rating_min': 1, 'rating_max': 5, 'rating_std': 1, 'user_regularization': 0.1,
+    'bias_regularization': 0.1, 'regularization_scaling': 0.5}"""
 
 
 class Model:
@@ -61,7 +62,7 @@ class Model:
             with m as (
                 select 'user' as kind, * from users_
                 union all by name select 'item' as kind, * from items_
-                union all by name select 'model' as kind, 3 as bias, '{INFO}'::json as info
+                union all by name select 'model' as kind, 3 as bias, {FACTS} as facts
             )
             select * replace (
                 user_id::integer as user_id, item_id::integer as item_id, code::integer as code,

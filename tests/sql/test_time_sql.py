@@ -5,6 +5,8 @@ from __future__ import annotations
 import duckdb
 import pytest
 
+from tests.clients import macros
+
 TIMED = {
     "als": "algorithm := 'als', temporal := ['item_bins', 'user_drift', 'user_day']",
     "svd": "algorithm := 'svd', temporal := ['item_bins', 'user_drift', 'user_day']",
@@ -55,8 +57,9 @@ def test_lists_at_a_time_are_those_of_predictions_in_both_versions(few, name):
     fit(few, "films", TIMED[name])
     at = "timestamp '2000-05-05'"
     call = f"(films, k := 5, ts := {at}) order by user_id, rank"
+    few.execute(macros(temporary=False))  # plain SQL, beside the temp macros of duckmf
     lists = few.execute(f"from mf_recommend{call}").fetchall()
-    assert lists == few.execute(f"from mf__plain_recommend{call}").fetchall()
+    assert lists == few.execute(f"from memory.main.mf_recommend{call}").fetchall()
     assert (
         lists != few.execute("from mf_recommend(films, k := 5) order by user_id, rank").fetchall()
     )
