@@ -95,6 +95,10 @@ def command_parser() -> tuple[argparse.ArgumentParser, list[str]]:
     )
     install.add_argument("database", metavar="FILE", help="a DuckDB database; made if missing")
     install.set_defaults(run=_install)
+    script = commands.add_parser(
+        "sql", help="print the functions that need no Python, as a script for `.read` in any shell"
+    )
+    script.set_defaults(run=_sql)
     _add_serve(commands)
     _add_report(commands)
     package = commands.add_parser(
@@ -193,6 +197,12 @@ def _install(options: argparse.Namespace) -> None:
     duckmf.install(con)
     con.close()
     print(f"{options.database} has the mf_ functions now, for every DuckDB client.")
+
+
+def _sql(options: argparse.Namespace) -> None:
+    from duckmf.connection import sqlfiles
+
+    print(sqlfiles.script(), end="")
 
 
 def _serve(options: argparse.Namespace) -> None:
