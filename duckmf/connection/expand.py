@@ -9,7 +9,7 @@ file. An `Expander` writes the body of a macro where it is called, in brackets, 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -111,8 +111,8 @@ class _Body(NamedTuple):
     """The body of a macro without calls, and what has to be known of it where it is written."""
 
     tokens: Tokens
-    references: frozenset[str]  # names that stand for values
-    ctes: frozenset[str]
+    references: Set[str]  # names that stand for values
+    ctes: Set[str]
 
 
 class Expander:
