@@ -12,6 +12,7 @@ from pathlib import Path
 
 from duckmf.connection.expand import Expander, Macro, macros, text_of
 
+GROUND = "model"  # the file of the vocabulary that the others are written in
 BATCH = "batch"  # the file whose macros take the place of plain ones of the same name
 # the files whose macros call Python functions
 NEED_PYTHON = frozenset(
@@ -76,7 +77,7 @@ def temporary() -> str:
 @cache
 def type_of(helper: str) -> str:
     """The SQL type of a helper that is `null::<type>`: SQL and Python have one schema."""
-    return text_of(_plain()[helper].body).removeprefix("null::")
+    return text_of(_of_file(GROUND)[helper].body).removeprefix("null::")
 
 
 @cache
