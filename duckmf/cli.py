@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +21,10 @@ SHELL = """\
 A SQL shell in which mf_fit trains and CREATE MODEL of BigQuery ML works. Without -c and -f it reads
 standard input; from a terminal that is an interactive shell.
 """
+
+
+# what the name of a database file ends in; a missing file of another name is taken for a slip
+DATABASES = (".duckdb", ".db", ".ddb")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,8 +57,13 @@ def shell_parser(commands: Sequence[str]) -> argparse.ArgumentParser:
     )
     shell.add_argument("--version", action="version", version=f"duckmf {duckmf.__version__}")
     shell.add_argument(
-        "database", nargs="?", default=":memory:", metavar="FILE", help="made if missing"
+        "database",
+        nargs="?",
+        default=":memory:",
+        metavar="FILE",
+        help="a database; made if missing and named .duckdb, .db or .ddb",
     )
+    shell.add_argument("--new", action="store_true", help="make the file whatever its name")
     shell.add_argument("-readonly", action="store_true", help="do not write to the database")
     for mode in ("csv", "json", "jsonlines"):
         shell.add_argument(
@@ -144,6 +154,8 @@ def _add_publish(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _shell(options: argparse.Namespace) -> None:
     from duckmf.shell import main as shell
 
+    if not options.new:
+        _check_file("duckmf", options.database)
     shell.run(options.database, options.readonly, options.mode, options.inputs)
 
 
@@ -192,7 +204,30 @@ def _publish(options: argparse.Namespace) -> None:
     print(f"{options.database} has {', '.join(names)} now, for every client.")
 
 
+def _check_file(command: str, database: str) -> None:
+    """Refuse to make a database of a name that looks like something else.
+
+    Raises:
+        CommandError: there is no such file, and the name is not one of a database.
+    """
+    path = Path(database)
+    if database == ":memory:" or path.exists():
+        return
+    if not path.parent.is_dir():
+        raise CommandError(
+            f"{command}: there is no folder {path.parent}. Make it, or name another."
+        )
+    if path.suffix.lower() not in DATABASES:
+        near = get_close_matches(database, [*command_parser()[1], "--version", "--help"], n=1)
+        hint = f"Did you mean `duckmf {near[0]}`? " if near else ""
+        raise CommandError(
+            f"{command}: there is no file {database}, and no command of that name. {hint}"
+            f"A new database is made of a name that ends in {', '.join(DATABASES)}, or with --new."
+        )
+
+
 def _install(options: argparse.Namespace) -> None:
+    _check_file("duckmf install", options.database)
     con = duckmf.connect(options.database)
     duckmf.install(con)
     con.close()
@@ -208,6 +243,7 @@ def _sql(options: argparse.Namespace) -> None:
 def _serve(options: argparse.Namespace) -> None:
     from duckmf import serve
 
+    _check_file("duckmf serve", options.database)
     serve.run(options.database, options.host, options.port, _token(options))
 
 
