@@ -214,9 +214,7 @@ def _check_file(command: str, database: str) -> None:
     if database == ":memory:" or path.exists():
         return
     if not path.parent.is_dir():
-        raise CommandError(
-            f"{command}: there is no folder {path.parent}. Make it, or name another."
-        )
+        raise CommandError(f"{command}: there is no folder {path.parent}. Make it first.")
     if path.suffix.lower() not in DATABASES:
         near = get_close_matches(database, [*command_parser()[1], "--version", "--help"], n=1)
         hint = f"Did you mean `duckmf {near[0]}`? " if near else ""
