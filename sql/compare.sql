@@ -2,7 +2,7 @@
 --            confidence := 0.95, samples := 1000, seed := 42)
 --
 -- Two models on the same test rows, and whether their difference is more than chance. Plain SQL;
--- needs no Python. Run predict.sql, recommend.sql and evaluate_ranking.sql before this file.
+-- needs no Python.
 --
 --   from mf_compare(films, films_next, held_out, user_id, movie_id, rating);
 --   from mf_compare(films, films_next, liked, user_id, movie_id, k := 20);
@@ -72,8 +72,8 @@ from (
     mf__means as not materialized (
         select
             w.place, w.metric, w.sample,
-            sum(w.w * w.a) / nullif(sum(w.w * w.n), 0) as mean_a,
-            sum(w.w * w.b) / nullif(sum(w.w * w.n), 0) as mean_b,
+            sum(w.w * w.a) / nullif(sum(w.w * w.n), 0)::double as mean_a,
+            sum(w.w * w.b) / nullif(sum(w.w * w.n), 0)::double as mean_b,
             case when w.metric = 'rmse' then sqrt(mean_a) else mean_a end as a,
             case when w.metric = 'rmse' then sqrt(mean_b) else mean_b end as b,
             count(*) as users
@@ -100,7 +100,7 @@ from (
         end as better,
         i.users
     from mf__intervals i
-    order by i.place
+    order by i.place asc
 );
 comment on macro table mf__bootstrap is 'Differences of two models with bootstrap intervals';
 
@@ -111,93 +111,60 @@ create or replace macro mf_compare(
 from (
     with
     mf__test as not materialized (
-        select *, rating::double as mf__rating, typeof(rating) <> '"NULL"' as mf__rated
+        select
+            user_id as mf__user, item_id as mf__item, rating::double as mf__rating,
+            mf__time('mf_compare', ts) as mf__ts,
+            typeof(rating) <> '"NULL"' as mf__rated
         from query_table(test)
     ),
-    mf__models as not materialized (
-        select coalesce(list(m.info ->> 'feedback') filter (where m.kind = 'model'), []) as feedback
-        from (
-            from (select null::varchar as kind, null as info where false)
-            union all by name
-            from query_table(model_a)
-            union all by name
-            from query_table(model_b)
-        ) m
-    ),
+    mf__head_a as materialized (from mf__predicting(model_a, 'mf_compare: model_a', true)),
+    mf__head_b as materialized (from mf__predicting(model_b, 'mf_compare: model_b', true)),
     mf__valid as materialized (
         select
             case
-                when count(*) = 0
-                    then error('mf_compare: test has no rows. Give the rows that were held out.')
-                when (select len(m.feedback) from mf__models m) <> 2
-                    then error('mf_compare: model_a and model_b have '
-                        || (select len(m.feedback) from mf__models m)
-                        || ' rows of kind ''model'' together, not 2. Pass tables made by mf_fit.')
-                when any_value(t.mf__rated)
-                    and (select list_contains(m.feedback, 'implicit') from mf__models m)
+                when not mf__has_rows('mf_compare', t.n) or not (a.valid and b.valid) then null
+                when not t.rated and mf__k('mf_compare', k) > 0
+                    then mf__has_ids('mf_compare', 'test', t.users, t.items, t.n)
+                when 'implicit' in (a.feedback, b.feedback)
                     then error('mf_compare: a model was trained on implicit feedback and predicts '
                         || 'no ratings. Leave rating out to compare the lists.')
-                when any_value(t.mf__rated) and count(t.mf__rating) < count(*)
-                    then error('mf_compare: rating is NULL in ' || (count(*) - count(t.mf__rating))
-                        || ' of ' || count(*) || ' rows. Add WHERE rating IS NOT NULL to test.')
-                when count(*) filter (where not isfinite(t.mf__rating)) > 0
-                    then error('mf_compare: rating is NaN or infinite in '
-                        || count(*) filter (where not isfinite(t.mf__rating)) || ' of ' || count(*)
-                        || ' rows. Add WHERE isfinite(rating) to test.')
-                else true
+                else mf__has_ratings('mf_compare', t.ratings, t.infinite, t.n)
             end as valid
-        from mf__test t
+        from mf__head_a a, mf__head_b b, (
+            select
+                count(*) as n, any_value(t.mf__rated) as rated,
+                count(t.mf__user) as users, count(t.mf__item) as items,
+                count(t.mf__rating) as ratings,
+                count(*) filter (where not isfinite(t.mf__rating)) as infinite
+            from mf__test t
+        ) t
     ),
-    -- a model is read after the checks, so that what they find is what the user is told
-    mf__a as not materialized (from query_table(model_a) where (select v.valid from mf__valid v)),
-    mf__b as not materialized (from query_table(model_b) where (select v.valid from mf__valid v)),
-    mf__rated as materialized (
-        select t.* exclude (mf__rated) from mf__test t, mf__valid v where v.valid and t.mf__rated
-    ),
-    -- the lists of no test are an error: where ratings are compared, those of one row are left out
-    mf__liked as materialized (
-        select t.*
-        from (
-            from mf__test s where not s.mf__rated
-            union all
-            (from mf__test s where s.mf__rated limit 1)
-        ) t, mf__valid v
-        where v.valid
+    mf__rated as not materialized (
+        select t.* from mf__test t, mf__valid v where v.valid and t.mf__rated
     ),
     mf__errors_a as not materialized (
-        select p.u, sum(p.e * p.e) as squares, sum(abs(p.e)) as sizes, count(*) as n
-        from (
-            select user_id as u, mf__rating - prediction as e
-            from mf_predict(mf__a, mf__rated, user_id, item_id, ts := ts)
-        ) p
-        group by p.u
-    ),
-    mf__errors_b as not materialized (
-        select p.u, sum(p.e * p.e) as squares, sum(abs(p.e)) as sizes
-        from (
-            select user_id as u, mf__rating - prediction as e
-            from mf_predict(mf__b, mf__rated, user_id, item_id, ts := ts)
-        ) p
-        group by p.u
+        select p.mf__user, p.mf__item, p.mf__ts, p.mf__rating, p.mf__rating - p.mf__prediction as a
+        from mf__predicted(mf__rated, model_a, mf__head_a) p
     ),
     mf__errors as materialized (
         select
-            hash(a.u) as u, a.n, a.squares as squares_a, b.squares as squares_b,
-            a.sizes as sizes_a, b.sizes as sizes_b
-        from mf__errors_a a join mf__errors_b b on a.u is not distinct from b.u
+            hash(p.mf__user) as u, count(*) as n,
+            sum(p.a ** 2) as squares_a, sum((p.mf__rating - p.mf__prediction) ** 2) as squares_b,
+            sum(abs(p.a)) as sizes_a, sum(abs(p.mf__rating - p.mf__prediction)) as sizes_b
+        from mf__predicted(mf__errors_a, model_b, mf__head_b) p
+        group by p.mf__user
     ),
-    mf__lists_a as not materialized (
-        select l.user_id as u, [l.precision, l.recall, l.ndcg, l.map, l.mrr, l.hit_rate, l.auc] as a
-        from mf_evaluate_ranking_per_user(mf__a, mf__liked, user_id, item_id, k := k) l
-    ),
-    mf__lists_b as not materialized (
-        select l.user_id as u, [l.precision, l.recall, l.ndcg, l.map, l.mrr, l.hit_rate, l.auc] as b
-        from mf_evaluate_ranking_per_user(mf__b, mf__liked, user_id, item_id, k := k) l
-    ),
+    mf__liked as not materialized (select t.* from mf__test t where not t.mf__rated),
     mf__lists as materialized (
-        select hash(a.u) as u, a.a, b.b
-        from mf__lists_a a join mf__lists_b b on a.u = b.u
-        where not exists (from mf__rated)
+        select
+            hash(a.user_id) as u,
+            [a.precision, a.recall, a.ndcg, a.map, a.mrr, a.hit_rate, a.auc] as a,
+            [b.precision, b.recall, b.ndcg, b.map, b.mrr, b.hit_rate, b.auc] as b
+        from mf__rankings(
+            'mf_compare: model_a', model_a, mf__liked, (select v.valid from mf__valid v), k, true, null
+        ) a join mf__rankings(
+            'mf_compare: model_b', model_b, mf__liked, (select v.valid from mf__valid v), k, true, null
+        ) b on b.user_id = a.user_id
     ),
     mf__sums as materialized (
         select 1 as place, 'rmse' as metric, e.u, e.squares_a as a, e.squares_b as b, e.n

@@ -30,172 +30,63 @@ from (
     mf__test as not materialized (
         select
             user_id as mf__user, item_id as mf__item, rating::double as mf__rating,
-            case
-                when ts is null then null
-                when typeof(ts) = 'TIMESTAMP WITH TIME ZONE' then epoch(try_cast(ts as timestamptz))
-                else coalesce(try_cast(ts as double), epoch(try_cast(ts as timestamp)))
-            end as mf__ts,
+            mf__seconds(ts) as mf__ts,
             typeof(ts) <> '"NULL"' and ts is null as mf__no_ts,
             ts is not null and isfinite(mf__ts) is not true as mf__bad_ts
         from query_table(test)
     ),
-    mf__model as not materialized (
-        from query_table(model)
-        union all by name
+    mf__head as (
         select
-            null::varchar as kind, null as user_id, null as item_id, null as ratings,
-            null as bias, null as factors,
-            null::struct(
-                t0 double, t1 double, beta float, drift float,
-                days integer[], day_bias float[], bin_bias float[], factor_drift float[]
-            ) as temporal,
-            null as info
-        where false
+            h.* replace (
+                case
+                    when h.valid and h.feedback = 'implicit'
+                        then error('mf_evaluate: this model was trained on implicit feedback and '
+                            || 'predicts no ratings. Evaluate its ranking instead.')
+                    else h.valid
+                end as valid
+            )
+        from mf__predicting(model, 'mf_evaluate', true) h
     ),
-    head as not materialized (
+    mf__scored as (
         select
-            coalesce(any_value(m.bias), 0) as mu,
-            any_value((m.info ->> 'rating_min')::float) as rating_min,
-            any_value((m.info ->> 'rating_max')::float) as rating_max,
-            any_value(m.temporal.t0) as t0, any_value(m.temporal.t1) as t1,
-            nullif(any_value(m.temporal.t1) - any_value(m.temporal.t0), 0) as span,
-            any_value(m.temporal.beta)::double as beta,
-            case
-                when count(*) <> 1
-                    then error('mf_evaluate: this relation is not a model: it has ' || count(*)
-                        || ' rows of kind ''model'', not 1. Pass a table made by mf_fit.')
-                when any_value(m.info ->> 'format')::integer > 1
-                    then error('mf_evaluate: this model has format '
-                        || any_value(m.info ->> 'format')
-                        || ', made by a newer duckmf. Upgrade duckmf.')
-                when any_value(m.info ->> 'feedback') = 'implicit'
-                    then error('mf_evaluate: this model was trained on implicit feedback and '
-                        || 'predicts no ratings. Evaluate its ranking instead.')
-                else true
-            end as valid
-        from mf__model m
-        where m.kind = 'model'
+            p.*,
+            case when isfinite(p.mf__rating) then p.mf__rating end as mf__r,
+            mf__r - p.mf__prediction as mf__e
+        from mf__predicted(mf__test, model, mf__head) p
     ),
-    users as not materialized (
+    mf__totals as (
         select
-            m.user_id, m.ratings, m.bias,
-            list_concat(m.factors::float[], []) as factors
-        from mf__model m
-        where m.kind = 'user'
-    ),
-    items as not materialized (
-        select
-            m.item_id, m.ratings, m.bias,
-            list_concat(m.factors::float[], []) as factors
-        from mf__model m
-        where m.kind = 'item'
-    ),
-    -- joined on their own, so that a model without time terms does not carry them along
-    user_times as not materialized (
-        select
-            m.user_id, m.temporal.t0 as mean, m.temporal.drift,
-            list_concat(m.temporal.factor_drift, []) as factor_drift,
-            m.temporal.days, m.temporal.day_bias
-        from mf__model m
-        where m.kind = 'user' and m.temporal is not null
-    ),
-    item_times as not materialized (
-        select m.item_id, m.temporal.bin_bias
-        from mf__model m
-        where m.kind = 'item' and m.temporal is not null
-    ),
-    scored as not materialized (
-        select
-            t.mf__user as u, t.mf__item as i, t.mf__rating as given,
-            t.mf__no_ts as no_ts, t.mf__bad_ts as bad_ts,
-            case when isfinite(t.mf__rating) then t.mf__rating end as r,
-            least(greatest(coalesce(t.mf__ts, h.t1), h.t0), h.t1) as mf__near,
-            case
-                when h.t1 is null then 0
-                else coalesce(
-                    b.bin_bias[
-                        1 + least(
-                            len(b.bin_bias) - 1,
-                            coalesce(floor(len(b.bin_bias) * (mf__near - h.t0) / h.span), 0)
-                        )::integer
-                    ],
-                    0
-                ) + coalesce(
-                    d.day_bias[
-                        list_position(
-                            d.days, try_cast(floor(coalesce(t.mf__ts, h.t1) / 86400) as integer)
-                        )
-                    ],
-                    0
-                ) + coalesce(
-                    sign(mf__near - d.mean) * (abs(mf__near - d.mean) / 86400) ^ h.beta
-                        * (coalesce(d.drift, 0)
-                            + case
-                                when len(d.factor_drift) > 0 and len(i.factors) > 0
-                                    then list_dot_product(d.factor_drift, i.factors)
-                                else 0
-                            end),
-                    0
-                )
-            end as mf__terms,
-            r - least(
-                greatest(
-                    (h.mu + coalesce(u.bias, 0) + coalesce(i.bias, 0)
-                        + case
-                            when len(u.factors) > 0 and len(i.factors) > 0
-                                then list_dot_product(u.factors, i.factors)
-                            else 0
-                        end + mf__terms)::float,
-                    h.rating_min
-                ),
-                h.rating_max
-            ) as e,
-            coalesce(u.ratings, 0) = 0 as cold_user,
-            coalesce(i.ratings, 0) = 0 as cold_item
-        from mf__test t
-            left join users u on u.user_id = t.mf__user
-            left join items i on i.item_id = t.mf__item
-            left join user_times d on d.user_id = t.mf__user
-            left join item_times b on b.item_id = t.mf__item
-            cross join head h
-    ),
-    totals as not materialized (
-        select
-            avg(s.e * s.e) as mse, avg(abs(s.e)) as mae, median(abs(s.e)) as median_error,
-            var_pop(s.e) as var_e, nullif(var_pop(s.r), 0) as var_r,
-            count(*) as n,
-            count(*) filter (where s.given is null) as nulls,
-            count(*) filter (where not isfinite(s.given)) as infinite,
-            count(*) filter (where s.no_ts) as no_times,
-            count(*) filter (where s.bad_ts) as bad_times,
-            count(distinct s.u) as users, count(distinct s.i) as items,
-            count(distinct s.u) filter (where s.cold_user) as cold_users,
-            count(distinct s.i) filter (where s.cold_item) as cold_items,
-            count(*) filter (where s.cold_user or s.cold_item) as cold_pairs
-        from scored s
+            avg(s.mf__e * s.mf__e) as mse, avg(abs(s.mf__e)) as mae,
+            median(abs(s.mf__e)) as median_error,
+            var_pop(s.mf__e) as var_e, nullif(var_pop(s.mf__r), 0) as var_r,
+            count(*) as n, count(s.mf__rating) as ratings,
+            count(*) filter (where not isfinite(s.mf__rating)) as infinite,
+            count(*) filter (where s.mf__no_ts) as no_times,
+            count(*) filter (where s.mf__bad_ts) as bad_times,
+            count(distinct s.mf__user) as users, count(distinct s.mf__item) as items,
+            count(distinct s.mf__user) filter (where s.mf__cold_user) as cold_users,
+            count(distinct s.mf__item) filter (where s.mf__cold_item) as cold_items,
+            count(*) filter (where s.mf__cold_user or s.mf__cold_item) as cold_pairs
+        from mf__scored s
     )
     select
         sqrt(t.mse) as rmse, t.mae, t.mse, t.median_error as median_absolute_error,
         1 - t.mse / t.var_r as r2, 1 - t.var_e / t.var_r as explained_variance,
         t.n, t.users, t.items, t.cold_users, t.cold_items, t.cold_pairs
-    from totals t, head h
-    where h.valid
-        and case
-            when t.n = 0
-                then error('mf_evaluate: test has no rows. Give the rows that were held out.')
-            when t.nulls > 0
-                then error('mf_evaluate: rating is NULL in ' || t.nulls || ' of ' || t.n
-                    || ' rows. Add WHERE rating IS NOT NULL to test.')
-            when t.infinite > 0
-                then error('mf_evaluate: rating is NaN or infinite in ' || t.infinite || ' of '
-                    || t.n || ' rows. Add WHERE isfinite(rating) to test.')
-            when t.no_times > 0
-                then error('mf_evaluate: ts is NULL in ' || t.no_times || ' of ' || t.n
-                    || ' rows. Add WHERE ... IS NOT NULL to test.')
-            when t.bad_times > 0
-                then error('mf_evaluate: ts is no time in ' || t.bad_times || ' of ' || t.n
-                    || ' rows. Give a TIMESTAMP, a DATE or seconds since 1970.')
-            else true
-        end
+    from mf__totals t
+    where case
+        when not mf__has_ratings('mf_evaluate', t.ratings, t.infinite, t.n) then null
+        when t.no_times > 0
+            then mf__bad_rows(
+                'mf_evaluate', 'ts is NULL', t.no_times, t.n,
+                'Add WHERE ... IS NOT NULL to test.'
+            )
+        when t.bad_times > 0
+            then mf__bad_rows(
+                'mf_evaluate', 'ts is no time', t.bad_times, t.n,
+                'Give a TIMESTAMP, a DATE or seconds since 1970.'
+            )
+        else true
+    end
 );
 comment on macro table mf_evaluate is 'How far the predictions of a model are from known ratings';

@@ -39,7 +39,137 @@
 --                   out, or NULL, it is the end of the time that the model was trained on
 --
 -- The auc needs no sort: scores are counted into the bins that the scores of the relevant items
--- divide, and the seen items are taken off the counts.
+-- divide. What a user has seen is left out by a hash join, so that a list costs the same however long
+-- it is.
+
+-- mf__rankings(caller, model, test, checked, k, exclude_seen, ts): the measures of each user of test, and
+-- what mf_evaluate_ranking counts, in no order. test: a relation with mf__user and mf__item; checked:
+-- true, or an error, after the checks of test.
+create or replace macro mf__rankings(caller, model, test, checked, k, exclude_seen, ts) as table
+with
+mf__head as materialized (
+    select
+        h.mu, h.t0, h.span, h.beta, h.facts.users as users,
+        mf__within(mf__seconds(ts), h.t0, h.t1) as t,
+        mf__day(coalesce(mf__seconds(ts), h.t1)) as day,
+        case when h.valid and mf__is_time(caller, ts) and checked then mf__k(caller, k) end as k
+    from mf__head(model, caller) h
+),
+mf__items as materialized (
+    select
+        m.item_id, m.code, m.ratings::float as ratings,
+        mf__item_bias(m.bias, m.temporal, h.t, h.t0, h.span) as bias, mf__vector(m.factors) as factors
+    from mf__items_of(model) m, mf__head h
+),
+mf__pairs as materialized (
+    select distinct t.mf__user as u, t.mf__item as i from query_table(test) t
+),
+mf__known as (from mf__users_of(model)),
+mf__people as materialized (
+    select
+        p.u, coalesce(m.ratings, 0) = 0 as cold,
+        case
+            when exclude_seen and m.ratings > 0 and m.seen is null
+                then error(caller || ': the model does not hold what its users have seen. '
+                    || 'Pass exclude_seen := false or train with keep_seen := true.')
+            else m.seen::integer[]
+        end as seen,
+        (h.mu + mf__user_bias(m.bias, m.temporal, h.t, h.day, h.beta))::float as base,
+        mf__user_factors(m.factors, m.temporal, h.t, h.beta) as factors,
+        mf__list_source(m.bias, m.factors, m.source, m.ratings, 1) <> 'popular' as personal
+    from (select distinct p.u from mf__pairs p) p
+        cross join mf__head h
+        left join mf__known m on m.user_id = p.u
+),
+mf__seen as not materialized (select p.u, unnest(p.seen) as code from mf__people p),
+-- the items of test, and whether they can be recommended at all
+mf__relevant as materialized (
+    select
+        p.u, p.i, coalesce(i.ratings, 0) = 0 as cold, s.code is not null as seen,
+        i.code is not null and not coalesce(exclude_seen and s.code is not null, false) as listable,
+        mf__rank_score(u.personal, u.base, i.bias, u.factors, i.factors, i.ratings) as score
+    from mf__pairs p
+        join mf__people u on u.u = p.u
+        left join mf__items i on i.item_id = p.i
+        left join mf__seen s on s.u = p.u and s.code = i.code
+),
+mf__counts as (
+    select
+        r.u, count(*) as n, count(*) filter (where r.seen) as seen_pairs,
+        count(*) filter (where r.cold) as cold_items,
+        list(r.score) filter (where r.listable) as scores
+    from mf__relevant r
+    group by r.u
+),
+mf__bins as materialized (
+    select
+        c.*, len(c.scores) as good, mf__score_bins(c.scores) as bins,
+        -- how many score more than a bin, where equal ones count half
+        list_transform(
+            bins,
+            lambda b: len(list_filter(c.scores, lambda s: s > b))
+                + len(list_filter(c.scores, lambda s: s = b)) * 0.5::double
+        ) as above
+    from mf__counts c
+),
+mf__lists as (
+    select
+        s.u, count(*) as n, mf__in_each(s.score, s.bins) as counts,
+        min(
+            struct_pack(minus := -s.score, item_id := s.item_id, ratings := s.ratings), s.k
+        ) as picks
+    from (
+        select
+            u.u, i.item_id, i.ratings, coalesce(b.bins, []) as bins, h.k,
+            mf__rank_score(u.personal, u.base, i.bias, u.factors, i.factors, i.ratings) as score
+        from mf__head h
+            cross join mf__items i
+            cross join mf__people u
+            join mf__bins b on b.u = u.u
+            anti join (select s.u, s.code from mf__seen s where exclude_seen) s
+                on s.u = u.u and s.code = i.code
+    ) s
+    group by s.u
+),
+mf__ranked as (
+    select l.u, unnest(l.picks) as item, generate_subscripts(l.picks, 1) as rank from mf__lists l
+),
+mf__hits as (
+    select r.u, list(r.rank order by r.rank asc nulls last) as ranks
+    from mf__ranked r join mf__relevant g on g.u = r.u and g.i = r.item.item_id
+    group by r.u
+)
+select
+    p.u as user_id, b.n as n_relevant, coalesce(t.ranks, []) as hits,
+    len(hits) / h.k::double as precision,
+    len(hits) / b.n::double as recall,
+    coalesce(list_sum(list_transform(hits, lambda x: 1 / log2(x + 1))), 0)
+        / list_sum(list_transform(range(least(h.k, b.n)), lambda x: 1 / log2(x + 2))) as ndcg,
+    coalesce(list_sum(list_transform(hits, lambda x, place: place / x::double)), 0) / b.n as map,
+    coalesce(1 / hits[1]::double, 0) as mrr,
+    (len(hits) > 0)::integer as hit_rate,
+    coalesce(list_dot_product(l.counts, b.above) - b.good * b.good * 0.5::double, 0)
+        / nullif(b.n * (l.n - coalesce(b.good, 0)), 0) as auc,
+    case when p.personal then 'model' else 'popular' end as source,
+    coalesce(list_transform(l.picks, lambda x: x.item_id), []) as items,
+    list_sum(list_transform(l.picks, lambda x: -log2(greatest(x.ratings, 1) / h.users))) as novelty,
+    p.cold, case when p.cold then b.n else b.cold_items end as cold_pairs, b.seen_pairs
+from mf__head h
+    cross join mf__people p
+    join mf__bins b on b.u = p.u
+    left join mf__lists l on l.u = p.u
+    left join mf__hits t on t.u = p.u
+where h.k is not null;
+comment on macro table mf__rankings is 'The measures of the list of each user of test, in no order';
+
+-- mf__tested(caller, test): one row, true or an error: whether test has rows, and each has its ids.
+create or replace macro mf__tested(caller, test) as table
+select
+    mf__has_rows(caller, count(*)) and mf__has_ids(
+        caller, 'test', count(t.mf__user), count(t.mf__item), count(*)
+    ) as checked
+from query_table(test) t;
+comment on macro table mf__tested is 'Whether test has rows, and each has its ids';
 
 create or replace macro mf_evaluate_ranking_per_user(
     model, test, user_id, item_id, k := 10, exclude_seen := true, ts := null
@@ -48,262 +178,16 @@ from (
     with
     mf__test as not materialized (
         select user_id as mf__user, item_id as mf__item from query_table(test)
-    ),
-    mf__model as not materialized (
-        from query_table(model)
-        union all by name
-        select
-            null::varchar as kind, null as user_id, null as item_id, null as code, null as ratings,
-            null as bias, null as factors, null as seen,
-            null::struct(
-                t0 double, t1 double, beta float, drift float,
-                days integer[], day_bias float[], bin_bias float[], factor_drift float[]
-            ) as temporal,
-            null as info
-        where false
-    ),
-    sizes as not materialized (
-        select
-            count(*) as n,
-            count(*) - count(t.mf__user) as null_users,
-            count(*) - count(t.mf__item) as null_items
-        from mf__test t
-    ),
-    mf__head as materialized (
-        select
-            h.mu, h.t0, nullif(h.t1 - h.t0, 0) as span, h.beta,
-            least(greatest(coalesce(h.seconds, h.t1), h.t0), h.t1) as t,
-            try_cast(floor(coalesce(h.seconds, h.t1) / 86400) as integer) as day,
-            case
-                when ts is null or isfinite(h.seconds) then h.k
-                else error('mf_evaluate_ranking: ts is ''' || ts::varchar || ''', which is no '
-                    || 'time. Give a TIMESTAMP, a DATE or seconds since 1970.')
-            end as k
-        from (
-            select
-                coalesce(any_value(m.bias), 0) as mu,
-                any_value(m.temporal.t0) as t0, any_value(m.temporal.t1) as t1,
-                any_value(m.temporal.beta)::double as beta,
-                case
-                    when typeof(ts) = 'TIMESTAMP WITH TIME ZONE'
-                        then epoch(try_cast(ts as timestamptz))
-                    else coalesce(try_cast(ts as double), epoch(try_cast(ts as timestamp)))
-                end as seconds,
-                case
-                    when count(m.kind) <> 1
-                        then error('mf_evaluate_ranking: this relation is not a model: it has '
-                            || count(m.kind) || ' rows of kind ''model'', not 1. '
-                            || 'Pass a table made by mf_fit.')
-                    when any_value(m.info ->> 'format')::integer > 1
-                        then error('mf_evaluate_ranking: this model has format '
-                            || any_value(m.info ->> 'format')
-                            || ', made by a newer duckmf. Upgrade duckmf.')
-                    when coalesce(k not between 1 and 100000, true)
-                        then error('mf_evaluate_ranking: k is ' || coalesce(k::varchar, 'NULL')
-                            || '. Give the length of a list, from 1 to 100000.')
-                    when any_value(s.n) = 0
-                        then error('mf_evaluate_ranking: test has no rows. '
-                            || 'Give the rows that were held out.')
-                    when any_value(s.null_users) > 0
-                        then error('mf_evaluate_ranking: user_id is NULL in '
-                            || any_value(s.null_users) || ' of ' || any_value(s.n)
-                            || ' rows. Add WHERE ... IS NOT NULL to test.')
-                    when any_value(s.null_items) > 0
-                        then error('mf_evaluate_ranking: item_id is NULL in '
-                            || any_value(s.null_items) || ' of ' || any_value(s.n)
-                            || ' rows. Add WHERE ... IS NOT NULL to test.')
-                    else k::bigint
-                end as k
-            from sizes s left join mf__model m on m.kind = 'model'
-        ) h
-    ),
-    items as not materialized (
-        select
-            m.item_id, m.code, m.ratings, m.bias,
-            list_concat(m.factors::float[], []) as factors,
-            m.temporal.bin_bias as bins,
-            row_number() over (order by m.item_id) as place
-        from mf__model m
-        where m.kind = 'item'
-    ),
-    -- the items as they are at time t
-    items_then as not materialized (
-        select
-            i.code, i.place, i.ratings, i.factors,
-            case
-                when i.bins is null then i.bias
-                else coalesce(i.bias, 0) + i.bins[
-                    1 + least(
-                        len(i.bins) - 1, coalesce(floor(len(i.bins) * (h.t - h.t0) / h.span), 0)
-                    )::integer
-                ]
-            end::float as bias
-        from mf__head h, items i
-    ),
-    relevant as not materialized (
-        select p.u, count(*) as n, list(i.code) filter (where i.code is not null) as codes
-        from (select distinct t.mf__user as u, t.mf__item as i from mf__test t) p
-            left join items i on i.item_id = p.i
-        group by p.u
-    ),
-    mf__users as materialized (
-        select
-            r.u, r.n, coalesce(r.codes, []) as relevant,
-            coalesce(
-                sign(h.t - m.temporal.t0) * (abs(h.t - m.temporal.t0) / 86400) ^ h.beta, 0
-            ) as mf__dev,
-            case
-                when m.temporal is null then m.bias
-                else coalesce(m.bias, 0) + coalesce(m.temporal.drift, 0) * mf__dev
-                    + coalesce(m.temporal.day_bias[list_position(m.temporal.days, h.day)], 0)
-            end::float as bias,
-            case
-                when m.temporal.factor_drift is null
-                    then list_concat(m.factors::float[], [])
-                else list_transform(
-                    m.factors::float[], lambda p, f: p + mf__dev * m.temporal.factor_drift[f]
-                )
-            end::float[] as factors,
-            (coalesce(m.ratings, 0) > 0 or coalesce(m.info ->> 'source' = 'content', false))
-                and (m.bias is not null or m.factors is not null) as personal,
-            case
-                when not exclude_seen or (m.seen is null and coalesce(m.ratings, 0) = 0) then []
-                when m.seen is null
-                    then error('mf_evaluate_ranking: the model does not hold what its users have '
-                        || 'seen. Pass exclude_seen := false or train with keep_seen := true.')
-                else m.seen::integer[]
-            end as seen
-        from mf__head h, relevant r left join mf__model m on m.kind = 'user' and m.user_id = r.u
-    ),
-    marked as not materialized (
-        select u.u, unnest(u.relevant) as code, true as is_relevant from mf__users u
-        union all
-        select u.u, unnest(u.seen), false from mf__users u
-    ),
-    -- of the relevant and the seen items alone
-    mf__few_scores as materialized (
-        select
-            u.u,
-            m.is_relevant,
-            case
-                when u.personal
-                    then (h.mu + coalesce(u.bias, 0) + coalesce(i.bias, 0)
-                        + case
-                            when len(u.factors) > 0 and len(i.factors) > 0
-                                then list_dot_product(u.factors, i.factors)
-                            else 0
-                        end)::float
-                else i.ratings::float
-            end as score
-        from mf__head h, marked m
-            join mf__users u on u.u = m.u
-            join items_then i on i.code = m.code
-        where not (m.is_relevant and list_contains(u.seen, m.code))
-    ),
-    -- A score s falls into the first bin b with s <= b; of the relevant items, `above` score more.
-    mf__bins as materialized (
-        select
-            r.u, len(r.scores) as n,
-            list_sort(list_distinct(
-                r.scores || list_transform(r.scores, lambda s: nextafter(s, '-inf'::float))
-            )) as bins,
-            list_transform(
-                bins,
-                lambda b: len(list_filter(r.scores, lambda s: s > b))
-                    + len(list_filter(r.scores, lambda s: s = b)) / 2
-            ) as above
-        from (
-            select f.u, list(f.score) as scores
-            from mf__few_scores f
-            where f.is_relevant
-            group by f.u
-        ) r
-    ),
-    seen_counts as not materialized (
-        select
-            f.u, count(*) as n,
-            map_values(histogram(f.score, coalesce(b.bins, [])))[:any_value(len(b.bins))]::double[]
-                as counts
-        from mf__few_scores f left join mf__bins b on b.u = f.u
-        where not f.is_relevant
-        group by f.u
-    ),
-    scores as not materialized (
-        select
-            u.u, h.k + len(u.seen) as n_candidates, coalesce(b.bins, []) as bins, i.code, i.place,
-            case
-                when u.personal
-                    then (h.mu + coalesce(u.bias, 0) + coalesce(i.bias, 0)
-                        + case
-                            when len(u.factors) > 0 and len(i.factors) > 0
-                                then list_dot_product(u.factors, i.factors)
-                            else 0
-                        end)::float
-                else i.ratings::float
-            end as score
-        from mf__head h, items_then i, mf__users u left join mf__bins b on b.u = u.u
-    ),
-    counts as not materialized (
-        select
-            s.u, count(*) as n,
-            map_values(histogram(s.score, s.bins))[:any_value(len(s.bins))]::double[] as counts,
-            max(
-                struct_pack(score := s.score, before := -s.place, code := s.code), s.n_candidates
-            ) as candidates
-        from scores s
-        group by s.u
-    ),
-    lists as not materialized (
-        select
-            c.u,
-            list_filter(c.candidates, lambda x: not list_contains(u.seen, x.code))[:h.k] as picks
-        from mf__head h, counts c join mf__users u on u.u = c.u
-    ),
-    ranked as not materialized (
-        select
-            l.u, unnest(l.picks).code as code, generate_subscripts(l.picks, 1) as rank
-        from lists l
-    ),
-    ranks as not materialized (
-        select
-            u.u,
-            coalesce(
-                list(i.item_id order by r.rank) filter (where r.rank is not null), []
-            ) as items,
-            coalesce(
-                list(r.rank order by r.rank) filter (where list_contains(u.relevant, r.code)), []
-            ) as hits
-        from mf__users u left join ranked r on r.u = u.u left join items i on i.code = r.code
-        group by u.u
-    ),
-    aucs as not materialized (
-        select
-            c.u,
-            coalesce(
-                list_dot_product(c.counts, b.above)
-                    - coalesce(list_dot_product(s.counts, b.above), 0)
-                    - b.n * b.n / 2,
-                0
-            ) / nullif(u.n * (c.n - coalesce(s.n, 0) - coalesce(b.n, 0)), 0) as auc
-        from counts c
-            join mf__users u on u.u = c.u
-            left join mf__bins b on b.u = c.u
-            left join seen_counts s on s.u = c.u
     )
     select
-        u.u as user_id, u.n as n_relevant,
-        len(r.hits) / h.k as precision,
-        len(r.hits) / u.n as recall,
-        coalesce(list_sum(list_transform(r.hits, lambda x: 1 / log2(x + 1))), 0)
-            / list_sum(list_transform(range(least(h.k, u.n)), lambda x: 1 / log2(x + 2))) as ndcg,
-        coalesce(list_sum(list_transform(r.hits, lambda x, place: place / x)), 0) / u.n as map,
-        coalesce(1 / r.hits[1], 0) as mrr,
-        (len(r.hits) > 0)::integer as hit_rate,
-        a.auc,
-        case when u.personal then 'model' else 'popular' end as source,
-        r.items
-    from mf__head h, mf__users u join ranks r on r.u = u.u left join aucs a on a.u = u.u
-    order by 1
+        r.user_id, r.n_relevant, r.precision, r.recall, r.ndcg, r.map, r.mrr, r.hit_rate, r.auc,
+        r.source, r.items
+    from mf__rankings(
+        'mf_evaluate_ranking_per_user', model, mf__test,
+        (select t.checked from mf__tested('mf_evaluate_ranking_per_user', mf__test) t),
+        k, exclude_seen, ts
+    ) r
+    order by 1 asc nulls last
 );
 comment on macro table mf_evaluate_ranking_per_user is
     'How well the list of each user holds the items of test';
@@ -335,62 +219,43 @@ create or replace macro mf_evaluate_ranking(
 ) as table
 from (
     with
-    mf__lists as materialized (
-        from mf_evaluate_ranking_per_user(
-            model, test, user_id, item_id, k := k, exclude_seen := exclude_seen, ts := ts
+    mf__test as not materialized (
+        select user_id as mf__user, item_id as mf__item from query_table(test)
+    ),
+    mf__users as materialized (
+        from mf__rankings(
+            'mf_evaluate_ranking', model, mf__test,
+            (select t.checked from mf__tested('mf_evaluate_ranking', mf__test) t),
+            k, exclude_seen, ts
         )
     ),
-    mf__pairs as materialized (
-        select distinct user_id as u, item_id as i from query_table(test)
+    mf__items as materialized (
+        select m.item_id, coalesce(m.ratings, 0) = 0 as cold from mf__items_of(model) m
     ),
-    mf__model as not materialized (
-        from query_table(model)
-        union all by name
+    mf__means as (
         select
-            null::varchar as kind, null as user_id, null as item_id, null as code, null as ratings,
-            null as seen, null as info
-        where false
+            avg(u.precision) as precision, avg(u.recall) as recall, avg(u.ndcg) as ndcg,
+            avg(u.map) as map, avg(u.mrr) as mrr, avg(u.hit_rate) as hit_rate, avg(u.auc) as auc,
+            sum(u.novelty) / nullif(sum(len(u.items)), 0)::double as novelty,
+            sum(u.n_relevant)::bigint as n, count(*) as users,
+            count(*) filter (where u.cold) as cold_users,
+            sum(u.cold_pairs)::bigint as cold_pairs, sum(u.seen_pairs)::bigint as seen_pairs
+        from mf__users u
     ),
-    mf__users as not materialized (
-        select m.user_id, m.ratings, m.seen::integer[] as seen
-        from mf__model m
-        where m.kind = 'user' and m.ratings > 0
-    ),
-    mf__items as not materialized (
-        select m.item_id, m.code, m.ratings from mf__model m where m.kind = 'item'
-    ),
-    mf__means as not materialized (
-        select
-            avg(l.precision) as precision, avg(l.recall) as recall, avg(l.ndcg) as ndcg,
-            avg(l.map) as map, avg(l.mrr) as mrr, avg(l.hit_rate) as hit_rate, avg(l.auc) as auc
-        from mf__lists l
-    ),
-    mf__listed as not materialized (
-        select
-            count(distinct r.item_id) as items,
-            avg(-log2(greatest(i.ratings, 1) / m.users)) as novelty
-        from (select unnest(l.items) as item_id from mf__lists l) r
-            join mf__items i on i.item_id = r.item_id
-            cross join (
-                select (m.info ->> 'users')::bigint as users from mf__model m where m.kind = 'model'
-            ) m
-    ),
-    mf__counts as not materialized (
-        select
-            count(*) as n, count(distinct p.u) as users, count(distinct p.i) as items,
-            count(distinct p.u) filter (where u.ratings is null) as cold_users,
-            count(distinct p.i) filter (where coalesce(i.ratings, 0) = 0) as cold_items,
-            count(*) filter (where u.ratings is null or coalesce(i.ratings, 0) = 0) as cold_pairs,
-            count(*) filter (where list_contains(u.seen, i.code)) as seen_pairs
-        from mf__pairs p
-            left join mf__users u on u.user_id = p.u
-            left join mf__items i on i.item_id = p.i
+    mf__warm as (select count(*) as n from mf__users_of(model) m where m.ratings > 0),
+    mf__items_tested as (
+        select count(*) as items, count(*) filter (where i.cold is not false) as cold_items
+        from (select distinct t.mf__item as i from mf__test t) t left join mf__items i on i.item_id = t.i
     )
     select
-        a.*, l.items / nullif((select count(*) from mf__items), 0) as coverage, l.novelty,
-        c.*,
-        (select count(*) from mf__users) - (c.users - c.cold_users) as users_without_test
-    from mf__means a, mf__listed l, mf__counts c
+        a.precision, a.recall, a.ndcg, a.map, a.mrr, a.hit_rate, a.auc,
+        (
+            select count(distinct l.item_id)
+            from (select unnest(u.items) as item_id from mf__users u) l
+        ) / nullif((select count(*) from mf__items), 0)::double as coverage,
+        a.novelty, a.n, a.users, t.items, a.cold_users, t.cold_items, a.cold_pairs, a.seen_pairs,
+        w.n - (a.users - a.cold_users) as users_without_test
+    from mf__means a, mf__items_tested t, mf__warm w
 );
 comment on macro table mf_evaluate_ranking is
     'How well the lists of a model hold the items of test';

@@ -36,117 +36,82 @@ from (
         select user_id as mf__user, item_id as mf__item, rating::double as mf__rating
         from query_table(test)
     ),
-    mf__model as not materialized (
-        from query_table(model)
-        union all by name
+    mf__head as materialized (
         select
-            null::varchar as kind, null as user_id, null as item_id, null as bias, null as factors,
-            null as temporal, null as info
-        where false
-    ),
-    sizes as not materialized (
-        select
-            count(*) as n,
-            count(*) filter (where t.mf__user is null or t.mf__item is null) as nulls,
-            count(*) filter (where coalesce(t.mf__rating < 0 or not isfinite(t.mf__rating), true))
-                as bad
-        from mf__test t
-    ),
-    head as not materialized (
-        select
-            coalesce(any_value(m.bias), 0) as mu,
+            h.mu,
             case
-                when count(m.kind) <> 1
-                    then error('mf_evaluate_ranks: this relation is not a model: it has '
-                        || count(m.kind) || ' rows of kind ''model'', not 1. '
-                        || 'Pass a table made by mf_fit.')
-                when any_value(m.info ->> 'format')::integer > 1
-                    then error('mf_evaluate_ranks: this model has format '
-                        || any_value(m.info ->> 'format')
-                        || ', made by a newer duckmf. Upgrade duckmf.')
-                when count(m.temporal) > 0
+                when not h.valid then null
+                when h.t1 is not null
                     then error('mf_evaluate_ranks: this model has time terms, and a ranking of its '
                         || 'own for each time. Use mf_evaluate.')
-                when any_value(s.n) = 0
-                    then error('mf_evaluate_ranks: test has no rows. '
-                        || 'Give the rows that were held out.')
-                when any_value(s.nulls) > 0
-                    then error('mf_evaluate_ranks: user_id or item_id is NULL in '
-                        || any_value(s.nulls) || ' of ' || any_value(s.n)
-                        || ' rows. Add WHERE ... IS NOT NULL to test.')
-                when any_value(s.bad) > 0
-                    then error('mf_evaluate_ranks: rating is negative, NULL or infinite in '
-                        || any_value(s.bad) || ' of ' || any_value(s.n)
-                        || ' rows. Add WHERE rating >= 0 to test.')
+                when not mf__has_rows('mf_evaluate_ranks', s.n) then null
+                when s.nulls > 0
+                    then mf__bad_rows(
+                        'mf_evaluate_ranks', 'user_id or item_id is NULL', s.nulls, s.n,
+                        'Add WHERE ... IS NOT NULL to test.'
+                    )
+                when s.bad > 0
+                    then mf__bad_rows(
+                        'mf_evaluate_ranks', 'rating is negative, NULL or infinite', s.bad, s.n,
+                        'Add WHERE rating >= 0 to test.'
+                    )
                 else true
             end as valid
-        from sizes s left join mf__model m on m.kind = 'model'
+        from mf__head(model, 'mf_evaluate_ranks') h, (
+            select
+                count(*) as n,
+                count(*) filter (where t.mf__user is null or t.mf__item is null) as nulls,
+                count(*) filter (where (t.mf__rating >= 0 and isfinite(t.mf__rating)) is not true)
+                    as bad
+            from mf__test t
+        ) s
     ),
-    items as not materialized (
-        select
-            m.item_id, m.bias,
-            list_concat(m.factors::float[], []) as factors
-        from mf__model m
-        where m.kind = 'item'
+    mf__items as materialized (
+        select m.item_id, coalesce(m.bias, 0)::float as bias, mf__vector(m.factors) as factors
+        from mf__items_of(model) m
     ),
-    users as not materialized (
+    mf__known as (from mf__users_of(model)),
+    mf__users as materialized (
         select
-            m.user_id, m.bias,
-            list_concat(m.factors::float[], []) as factors
-        from mf__model m
-        where m.kind = 'user'
+            t.u, (h.mu + coalesce(m.bias, 0))::float as base, mf__vector(m.factors) as factors
+        from (select distinct t.mf__user as u from mf__test t) t
+            cross join mf__head h
+            left join mf__known m on m.user_id = t.u
+        where h.valid
     ),
     mf__pairs as materialized (
         select
             p.u, p.r, i.item_id is not null as known,
-            (h.mu + coalesce(u.bias, 0) + coalesce(i.bias, 0)
-                + case
-                    when len(u.factors) > 0 and len(i.factors) > 0
-                        then list_dot_product(u.factors, i.factors)
-                    else 0
-                end)::float as score
+            mf__score(u.base, coalesce(i.bias, 0), u.factors, i.factors) as score
         from (
             select t.mf__user as u, t.mf__item as i, sum(t.mf__rating) as r
             from mf__test t
             group by all
         ) p
-            cross join head h
-            left join users u on u.user_id = p.u
-            left join items i on i.item_id = p.i
-        where h.valid
+            join mf__users u on u.u = p.u
+            left join mf__items i on i.item_id = p.i
     ),
-    -- A score s falls into the first bin b with s <= b: that of s itself, or of what is smaller.
-    mf__bins as materialized (
-        select
-            s.u,
-            list_sort(list_distinct(
-                s.scores || list_transform(s.scores, lambda x: nextafter(x, '-inf'::float))
-            )) as bins
-        from (select p.u, list(p.score) as scores from mf__pairs p where p.known group by p.u) s
+    mf__bins as (
+        select p.u, mf__score_bins(list(p.score)) as bins
+        from mf__pairs p
+        where p.known
+        group by p.u
     ),
-    counts as not materialized (
+    mf__counts as (
         select
-            s.u, any_value(s.bins) as bins, count(*) as n,
-            map_values(histogram(s.score, s.bins))[:any_value(len(s.bins))]::double[] as counts
+            s.u, any_value(s.bins) as bins, count(*) as n, mf__in_each(s.score, s.bins) as counts
         from (
-            select
-                b.u, b.bins,
-                (h.mu + coalesce(u.bias, 0) + coalesce(i.bias, 0)
-                    + case
-                        when len(u.factors) > 0 and len(i.factors) > 0
-                            then list_dot_product(u.factors, i.factors)
-                        else 0
-                    end)::float as score
-            from head h, items i, mf__bins b left join users u on u.user_id = b.u
+            select b.u, b.bins, mf__score(u.base, i.bias, u.factors, i.factors) as score
+            from mf__bins b join mf__users u on u.u = b.u cross join mf__items i
         ) s
         group by s.u
     ),
-    stands as not materialized (
+    mf__stands as (
         select
             p.u, p.r, p.known, p.score, c.n,
             list_sum(c.counts[:list_position(c.bins, p.score)]) as not_above,
             c.counts[list_position(c.bins, p.score)] as equal
-        from mf__pairs p left join counts c on c.u = p.u
+        from mf__pairs p left join mf__counts c on c.u = p.u
     ),
     mf__ranked as materialized (
         select
@@ -158,32 +123,31 @@ from (
                 else 1
             end as place,
             (case when s.r > 0 then 1 else 0 end - s.score::double) ^ 2 as squared_error
-        from stands s
+        from mf__stands s
     ),
-    ordered as not materialized (
+    mf__ordered as (
         select
             r.u, r.r, r.rank,
-            row_number() over (partition by r.u order by r.rank nulls last, r.r desc) as j,
-            row_number() over (partition by r.u order by r.r desc) as best
+            row_number() over (
+                partition by r.u order by r.rank asc nulls last, r.r desc nulls last
+            ) as j,
+            row_number() over (partition by r.u order by r.r desc nulls last) as best
         from mf__ranked r
         where r.r > 0
     ),
-    per_user as not materialized (
+    mf__measures as (
         select
             coalesce(sum(o.j / o.rank), 0) / count(*) as ap,
             coalesce(sum(o.r / log2(o.rank + 1)), 0) / sum(o.r / log2(o.best + 1)) as ndcg
-        from ordered o
+        from mf__ordered o
         group by o.u
     )
     select
-        (select sum(r.r * r.place) / nullif(sum(r.r), 0) from mf__ranked r) as mean_rank,
-        (select avg(p.ap) from per_user p) as map,
-        (select avg(p.ndcg) from per_user p) as ndcg,
-        (select avg(r.squared_error) from mf__ranked r) as mse,
-        (select count(*) from mf__ranked r) as n,
-        (select count(distinct r.u) from mf__ranked r) as users
-    from head h
-    where h.valid
+        sum(r.r * r.place) / nullif(sum(r.r), 0) as mean_rank,
+        (select avg(m.ap) from mf__measures m) as map,
+        (select avg(m.ndcg) from mf__measures m) as ndcg,
+        avg(r.squared_error) as mse, count(*) as n, count(distinct r.u) as users
+    from mf__ranked r
 );
 comment on macro table mf_evaluate_ranks is
     'Where the items of test stand among all items of a model';

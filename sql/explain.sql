@@ -41,51 +41,26 @@
 create or replace macro mf_explain(model, user_id, item_id, k := 10) as table
 from (
     with recursive
-    rows as not materialized (
-        from query_table(model)
-        union all by name
+    mf__head as materialized (
         select
-            null::varchar as kind, null as user_id, null as item_id, null as code, null as ratings,
-            null as bias, null as factors, null as seen, null as seen_ratings, null as info
-        where false
-    ),
-    head as not materialized (
-        select
-            coalesce(any_value(m.bias), 0)::double as mu,
-            any_value(m.info ->> 'algorithm') = 'implicit_als' as implicit,
-            any_value(m.info ->> '$.options.solver') = 'cg' as approximate,
-            any_value((m.info ->> 'items')::bigint) as items,
-            any_value((m.info ->> '$.options.alpha')::double) as alpha,
+            h.mu::double as mu, h.facts.algorithm = 'implicit_als' as implicit,
+            h.facts.solver = 'cg' as approximate, h.facts.items as items, h.facts.alpha as alpha,
+            case when implicit then h.facts.unobserved_weight else 0 end as w0,
             case
-                when implicit then any_value((m.info ->> '$.options.unobserved_weight')::double)
-                else 0
-            end as w0,
-            any_value((m.info ->> 'rating_std')::double) as deviation,
-            case
-                when not implicit and deviation > 1e-6 * abs(mu) then deviation else 1
+                when not implicit and h.facts.rating_std > 1e-6 * abs(h.mu) then h.facts.rating_std
+                else 1
             end as sigma,
-            any_value((m.info ->> '$.options.regularization')::double) as shared,
-            coalesce(any_value((m.info ->> '$.options.user_regularization')::double), shared)
-                as lambda_u,
-            coalesce(any_value((m.info ->> '$.options.bias_regularization')::double), shared)
-                as lambda_b,
-            any_value((m.info ->> '$.options.regularization_scaling')::double) as nu,
+            h.facts.user_regularization as lambda_u, h.facts.bias_regularization as lambda_b,
+            h.facts.regularization_scaling as nu,
             case
-                when count(*) <> 1
-                    then error('mf_explain: this relation is not a model: it has ' || count(*)
-                        || ' rows of kind ''model'', not 1. Pass a table made by mf_fit.')
-                when any_value(m.info ->> 'format')::integer > 1
-                    then error('mf_explain: this model has format '
-                        || any_value(m.info ->> 'format')
-                        || ', made by a newer duckmf. Upgrade duckmf.')
-                when any_value(m.info ->> 'algorithm') not in ('als', 'implicit_als')
-                    then error('mf_explain: the scores of algorithm '''
-                        || any_value(m.info ->> 'algorithm')
+                when not h.valid then null
+                when h.facts.algorithm not in ('als', 'implicit_als')
+                    then error('mf_explain: the scores of algorithm ''' || h.facts.algorithm
                         || ''' are no sum over ratings. Train with ''als'' or ''implicit_als''.')
-                when any_value((m.info ->> '$.options.nonnegative')::boolean)
+                when h.facts.nonnegative
                     then error('mf_explain: nonnegative factors are no sum over ratings. '
                         || 'Train with nonnegative := false.')
-                when json_array_length(any_value(m.info), '$.options.temporal') > 0
+                when h.t1 is not null
                     then error('mf_explain: scores with time terms are no sum over ratings alone. '
                         || 'Train without temporal.')
                 when coalesce(k < 1, true)
@@ -93,17 +68,16 @@ from (
                         || '. Give how many items to list, at least 1.')
                 else k::bigint
             end as k
-        from rows m
-        where m.kind = 'model'
+        from mf__head(model, 'mf_explain') h
     ),
-    target as not materialized (
+    mf__target as not materialized (
         select
             coalesce(i.bias, 0) as bias, i.factors::double[] as factors,
             i.factors::double[] || case when h.implicit then [] else [1] end as z
-        from head h, rows i
-        where i.kind = 'item' and i.item_id = item_id
+        from mf__items_of(model) i, mf__head h
+        where i.item_id = item_id
     ),
-    person as not materialized (
+    mf__person as not materialized (
         select
             u.ratings, u.factors::double[] as factors,
             case
@@ -113,8 +87,8 @@ from (
                 else u.seen::integer[]
             end as seen,
             u.seen_ratings::float[] as seen_ratings
-        from rows u
-        where u.kind = 'user' and u.user_id = user_id
+        from mf__users_of(model) u
+        where u.user_id = user_id
     ),
     -- The items of A, each scaled by the root of its weight: A = sum z z' + ridge, and the right
     -- side is sum z y over those that have a y.
@@ -134,25 +108,26 @@ from (
                 i.factors::double[] || case when h.implicit then [] else [1] end,
                 lambda v: scale * v
             ) as z
-        from head h, rows i
+        from mf__items_of(model) i
+            cross join mf__head h
             left join (
-                select unnest(p.seen) as code, unnest(p.seen_ratings) as rating from person p
+                select unnest(p.seen) as code, unnest(p.seen_ratings) as rating from mf__person p
             ) s on s.code = i.code
-        where i.kind = 'item' and (s.code is not null or h.w0 > 0 and i.code < h.items)
+        where s.code is not null or h.w0 > 0 and i.code < h.items
     ),
-    counts as not materialized (
+    mf__counts as not materialized (
         select
             count(i.y) as n, count(i.rating) as rated, count(*) filter (i.trained) as trained
         from mf__items i
     ),
-    ridges as not materialized (
+    mf__ridges as not materialized (
         select
             (c.n + h.w0 * h.items) ^ h.nu as weight,
             list_transform(t.factors, lambda x: h.sigma * h.lambda_u * weight)
                 || case when h.implicit then [] else [h.lambda_b * weight] end as ridge
-        from head h, target t, counts c
+        from mf__head h, mf__target t, mf__counts c
     ),
-    columns as not materialized (
+    mf__columns as not materialized (
         select
             list_transform(
                 range(1, len(any_value(i.z)) + 1),
@@ -171,7 +146,7 @@ from (
                         + case when a = b then e.ridge[a] else 0 end
                 )
             ) as A
-        from head h, target t, person p, counts c, ridges e, columns l
+        from mf__head h, mf__target t, mf__person p, mf__counts c, mf__ridges e, mf__columns l
         where case
             when c.rated < p.ratings
                 then error('mf_explain: the model lacks ' || p.ratings - c.rated || ' of the '
@@ -208,7 +183,7 @@ from (
             ) s
         ) s
     ),
-    solution as not materialized (
+    mf__solution as not materialized (
         select
             arg_max(s.x, s.step) as x,
             case
@@ -219,39 +194,41 @@ from (
             end as solved
         from mf__solving s
     ),
-    contributions as not materialized (
+    mf__contributions as not materialized (
         select
             i.id, i.rating, list_dot_product(s.x, i.z) * i.y as contribution,
-            row_number() over (order by abs(contribution) desc, i.id) as rank
-        from mf__items i, solution s
+            row_number() over (
+                order by abs(contribution) desc nulls last, i.id asc nulls last
+            ) as rank
+        from mf__items i, mf__solution s
         where s.solved and s.x is not null and i.y is not null
     ),
-    parts as not materialized (
+    mf__parts as not materialized (
         select
             1 as place, 'baseline' as part, null as id, null as rating,
             h.mu + t.bias as contribution, null as rank
-        from head h, target t, person p
+        from mf__head h, mf__target t, mf__person p
         union all
         select 2, 'item', c.id, c.rating, c.contribution, c.rank
-        from head h, contributions c
+        from mf__head h, mf__contributions c
         where c.rank <= h.k
         union all
         select 3, 'other items', null, null, sum(c.contribution), null
-        from head h, contributions c
+        from mf__head h, mf__contributions c
         where c.rank > h.k
         having count(*) > 0
         union all
         select
             4, 'approximation', null, null,
             list_dot_product(any_value(p.factors), any_value(t.factors)) - sum(c.contribution), null
-        from head h, person p, target t, contributions c
+        from mf__head h, mf__person p, mf__target t, mf__contributions c
         where h.approximate
         having count(*) > 0
         union all
-        select null, null, null, null, null, null from head h where h.k is null
+        select null, null, null, null, null, null from mf__head h where h.k is null
     )
     select p.part, p.id as item_id, p.rating, p.contribution, p.rank
-    from parts p
-    order by p.place, p.rank
+    from mf__parts p
+    order by p.place asc nulls last, p.rank asc nulls last
 );
 comment on macro table mf_explain is 'What each item that a user rated adds to one score';

@@ -21,40 +21,26 @@ from (
     mf__source as not materialized (
         select *, user_id as mf__user, item_id as mf__item from query_table(source)
     ),
-    -- A column of source hides the outer column of its name, and is NULL in the row added here.
-    columns as not materialized (
-        select added.fold is null as taken
-        from
-            (select 1 as fold) free,
-            lateral (
-                select fold from ((from mf__source limit 0) union all by name select 1 as mf__row)
-            ) added
-    ),
-    head as not materialized (
+    mf__head as (
         select
             case
                 when coalesce(folds not between 2 and 1000 or folds <> floor(folds), true)
                     then error('mf_folds: folds is ' || coalesce(folds::varchar, 'NULL')
                         || '. Give a whole number from 2 to 1000.')
-                when (select c.taken from columns c)
+                when c.taken
                     then error('mf_folds: source already has a column named fold. '
                         || 'Pass a CTE that excludes or renames it.')
-                when count(*) filter (where s.mf__user is null) > 0
-                    then error('mf_folds: user_id is NULL in '
-                        || count(*) filter (where s.mf__user is null) || ' of ' || count(*)
-                        || ' rows. Add WHERE ... IS NOT NULL to the source.')
-                when count(*) filter (where s.mf__item is null) > 0
-                    then error('mf_folds: item_id is NULL in '
-                        || count(*) filter (where s.mf__item is null) || ' of ' || count(*)
-                        || ' rows. Add WHERE ... IS NOT NULL to the source.')
-                else true
+                else mf__has_ids('mf_folds', 'the source', s.users, s.items, s.n)
             end as valid
-        from mf__source s
+        from mf__taken(mf__source, fold is null) c, (
+            select count(*) as n, count(s.mf__user) as users, count(s.mf__item) as items
+            from mf__source s
+        ) s
     )
     select
         s.* exclude (mf__user, mf__item),
         (hash(hash(seed::bigint, s.mf__user, s.mf__item)) % folds::ubigint + 1)::integer as fold
-    from mf__source s, head h
+    from mf__source s, mf__head h
     where h.valid
 );
 comment on macro table mf_folds is 'The rows of a source dealt into folds';

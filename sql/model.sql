@@ -5,6 +5,9 @@
 -- values or relations; every column in it is qualified, so that none is taken for a parameter of a caller.
 -- Helpers that give rows are sub-queries, not CTEs: a database file may forget that a CTE is not to be
 -- materialized.
+--
+-- A relation of the caller stands first after FROM, or in a CTE of its own: beside a column of its name
+-- DuckDB takes it for that column.
 
 -- What a relation must hold --------------------------------------------------------------------------
 
@@ -63,16 +66,27 @@ from (
         union all by name
         select
             null::varchar as kind, null::bigint as ratings, null::float as bias,
-            mf__no_time_terms() as temporal, null::struct(format integer) as facts
+            mf__no_time_terms() as temporal, mf__no_facts() as facts
         where false
     ) m
     where m.kind = 'model'
 ) h;
 comment on macro table mf__head is 'The head of a model, checked';
 
+-- The rows of some kinds, after the check of a head: a relation made from mf__head by the caller. The last
+-- row is never there; it makes the check where the model has no row of these kinds.
+create or replace macro mf__parts(head, model, kinds) as table
+select m.*
+from mf__rows(model) m, query_table(head) h
+where h.valid and list_contains(kinds, m.kind)
+union all by name
+select null::varchar as kind from query_table(head) h where not h.valid;
+comment on macro table mf__parts is 'The rows of some kinds of a model, checked';
+
 -- What a model says of itself where readers need it: `info` is JSON, which a DuckDB in a browser cannot read.
 create or replace macro mf__no_facts() as null::struct(
-    format integer, algorithm varchar, feedback varchar, n_factors integer, items integer,
+    format integer, algorithm varchar, feedback varchar, n_factors integer,
+    users integer, items integer,
     rating_min float, rating_max float, rating_std double,
     solver varchar, alpha double, unobserved_weight double,
     user_regularization double, bias_regularization double, regularization_scaling double,
@@ -96,12 +110,22 @@ comment on macro mf__seconds is 'A time in seconds since 1970';
 
 -- Whether ts is a time, or NULL; an error if it is neither.
 create or replace macro mf__is_time(caller, ts) as
-    case
-        when ts is null or isfinite(mf__seconds(ts)) then true
-        else error(caller || ': ts is ''' || ts::varchar || ''', which is no time. '
-            || 'Give a TIMESTAMP, a DATE or seconds since 1970.')
-    end;
+    case when ts is null or isfinite(mf__seconds(ts)) then true else mf__no_time(caller, ts) end;
 comment on macro mf__is_time is 'Whether a value is a time, or NULL';
+
+-- ts in seconds, or an error. The error is a value here, not a condition: DuckDB drops the condition of a
+-- value that it knows to be NULL.
+create or replace macro mf__time(caller, ts) as
+    case
+        when ts is null or isfinite(mf__seconds(ts)) then mf__seconds(ts)
+        else mf__no_time(caller, ts)
+    end;
+comment on macro mf__time is 'A time in seconds, or an error';
+
+create or replace macro mf__no_time(caller, ts) as
+    error(caller || ': ts is ''' || ts::varchar || ''', which is no time. '
+        || 'Give a TIMESTAMP, a DATE or seconds since 1970.');
+comment on macro mf__no_time is 'An error: a value that is no time';
 
 -- Seconds as a model of the span [t0, t1] takes them: the end of it for NULL, and its ends beyond them.
 create or replace macro mf__within(seconds, t0, t1) as
@@ -143,7 +167,10 @@ comment on macro mf__user_bias is 'The bias of a user at a time';
 
 -- b_i(t), of a row of an item.
 create or replace macro mf__item_bias(bias, temporal, t, t0, span) as
-    (coalesce(bias, 0) + mf__in_bins((temporal).bin_bias, t, t0, span))::float;
+    case
+        when temporal is null then coalesce(bias, 0)
+        else coalesce(bias, 0) + mf__in_bins((temporal).bin_bias, t, t0, span)
+    end::float;
 comment on macro mf__item_bias is 'The bias of an item at a time';
 
 -- p_u(t), of a row of a user.
@@ -169,6 +196,27 @@ comment on macro mf__dot is 'The inner product of two vectors of factors';
 -- mu + b_u + b_i + <p_u, q_i> (Koren, Bell and Volinsky 2009, equation 5); base is mu + b_u.
 create or replace macro mf__score(base, bias, p, q) as (base + bias + mf__dot(p, q))::float;
 comment on macro mf__score is 'The score of an item for a user';
+
+-- Where the list of a user comes from, of a row of one: 'model', 'content' or 'popular'.
+create or replace macro mf__list_source(bias, factors, source, ratings, min_ratings) as
+    case
+        when bias is null and factors is null then 'popular'
+        when source = 'content' then 'content'
+        when coalesce(ratings, 0) >= coalesce(min_ratings, 1) then 'model'
+        else 'popular'
+    end;
+comment on macro mf__list_source is 'Where the list of a user comes from';
+
+-- What an item is listed by: its score for a user, or in the popular list its training ratings.
+create or replace macro mf__rank_score(personal, base, bias, p, q, ratings) as
+    case when personal then mf__score(base, bias, p, q) else ratings end;
+comment on macro mf__rank_score is 'What an item is listed by';
+
+-- A prediction within the range of ratings, where it has one; least and greatest would take five times
+-- as long.
+create or replace macro mf__clipped(score, lowest, highest) as
+    case when score < lowest then lowest when score > highest then highest else score end;
+comment on macro mf__clipped is 'A prediction within the range of ratings';
 
 -- Whether DuckDB multiplies and adds in one rounding here: kernels that make the same lists do as it does.
 create or replace macro mf__fused() as

@@ -3,7 +3,7 @@
 -- mf_publish_users(model), mf_publish_items(model), mf_publish_pairs(users, items)
 --
 -- A model for dashboards: relations whose columns every BI tool can show. Plain SQL; they need no
--- Python. Run predict.sql, recommend.sql, similar.sql and info.sql before this file.
+-- Python.
 --
 --   create view films_recommendations as
 --     select r.*, m.title from mf_publish_recommendations(films) r
@@ -43,121 +43,54 @@ from mf_recommend(model, k := k) r;
 comment on macro table mf_publish_recommendations is
     'The k best items of all users, in the types of BI tools';
 
+-- mf__published_users(head, model): mf_publish_users, unchecked. head: made from mf__predicting.
+create or replace macro mf__published_users(head, model) as table
+select
+    m.user_id,
+    (h.mu + mf__user_bias(m.bias, m.temporal, h.t1, mf__day(h.t1), h.beta))::float as bias,
+    mf__user_factors(m.factors, m.temporal, h.t1, h.beta) as factors,
+    case
+        when m.source = 'content' then 'content'
+        when m.bias is not null or m.factors is not null then 'model'
+    end as source,
+    h.lowest, h.highest
+from mf__users_of(model) m, query_table(head) h;
+comment on macro table mf__published_users is 'What mf_publish_pairs needs of users, unchecked';
+
 create or replace macro mf_publish_users(model) as table
 from (
-    with
-    mf__head as materialized (
-        select
-            coalesce(h.bias, 0)::float as mu, h.temporal.t1 as t1, h.temporal.beta as beta,
-            case
-                when h.info ->> 'feedback' = 'explicit' then h.info ->> 'rating_min'
-            end::float as lowest,
-            case
-                when h.info ->> 'feedback' = 'explicit' then h.info ->> 'rating_max'
-            end::float as highest,
-            case
-                when h.n = 1 then true
-                else error('mf_publish_users: this relation is not a model: it has '
-                    || h.n || ' rows of kind ''model'', not 1. Pass a table made by mf_fit.')
-            end as valid
-        from (
-            select
-                count(*) as n, any_value(m.bias) as bias, any_value(m.info) as info,
-                any_value(m.temporal) as temporal
-            from (
-                from query_table(model)
-                union all by name
-                select
-                    null::varchar as kind, null as bias, null as info,
-                    null::struct(
-                        t0 double, t1 double, beta float, drift float,
-                        days integer[], day_bias float[], bin_bias float[], factor_drift float[]
-                    ) as temporal
-                where false
-            ) m
-            where m.kind = 'model'
-        ) h
-    ),
-    mf__users as not materialized (
-        select
-            m.user_id, m.bias, m.factors::float[] as factors, m.temporal, h.mu, h.lowest, h.highest,
-            floor(h.t1 / 86400) as day,
-            coalesce(
-                sign(h.t1 - m.temporal.t0) * (abs(h.t1 - m.temporal.t0) / 86400) ^ h.beta, 0
-            ) as dev,
-            case
-                when m.info ->> 'source' = 'content' then 'content'
-                when m.bias is not null or m.factors is not null then 'model'
-            end as source
-        from mf__head h, (
-            from query_table(model)
-            union all by name
-            select
-                null::varchar as kind, null as user_id, null as bias, null as factors, null as info,
-                null::struct(
-                    t0 double, t1 double, beta float, drift float,
-                    days integer[], day_bias float[], bin_bias float[], factor_drift float[]
-                ) as temporal
-            where false
-        ) m
-        where m.kind = 'user'
-    )
-    select
-        u.user_id,
-        (u.mu + coalesce(u.bias, 0) + coalesce(u.temporal.drift * u.dev, 0)
-            + coalesce(u.temporal.day_bias[list_position(u.temporal.days, u.day)], 0)
-        )::float as bias,
-        case
-            when u.temporal.factor_drift is null then u.factors || []
-            else list_transform(
-                u.factors, lambda p, f: p + u.dev * u.temporal.factor_drift[f]
-            )::float[]
-        end as factors,
-        u.source, u.lowest, u.highest
-    from mf__users u
+    with mf__head as materialized (from mf__predicting(model, 'mf_publish_users', true))
+    from mf__published_users(mf__head, model)
     union all
     select null, null, null, null, null, null from mf__head h where not h.valid
 );
 comment on macro table mf_publish_users is
     'What mf_publish_pairs needs of the users of a model, at the end of the time it was trained on';
 
+-- The end of the time is 1 of a span from 0 to 1, so that the head of the model need not be read.
 create or replace macro mf_publish_items(model) as table
 select
-    m.item_id, (coalesce(m.bias, 0) + coalesce(m.temporal.bin_bias[-1], 0))::float as bias,
-    m.factors::float[] || [] as factors,
+    m.item_id, mf__item_bias(m.bias, m.temporal, 1, 0, 1) as bias,
+    mf__vector(m.factors) as factors,
     case
-        when m.info ->> 'source' = 'content' then 'content'
+        when m.source = 'content' then 'content'
         when m.bias is not null or m.factors is not null then 'model'
     end as source
-from (
-    from query_table(model)
-    union all by name
-    select
-        null::varchar as kind, null as item_id, null as bias, null as factors, null as info,
-        null::struct(
-            t0 double, t1 double, beta float, drift float,
-            days integer[], day_bias float[], bin_bias float[], factor_drift float[]
-        ) as temporal
-    where false
-) m
-where m.kind = 'item';
+from mf__items_of(model) m;
 comment on macro table mf_publish_items is
     'What mf_publish_pairs needs of the items of a model, at the end of the time it was trained on';
 
 create or replace macro mf_publish_pairs(users, items) as table
-select
+from (
+    with mf__published as (from query_table(items))
+    select
     s.* exclude (lowest, highest, score, prediction_source),
-    -- least and greatest would take five times as long
-    case
-        when s.score < s.lowest then s.lowest
-        when s.score > s.highest then s.highest
-        else s.score
-    end::double as prediction,
+    mf__clipped(s.score, s.lowest, s.highest)::double as prediction,
     s.prediction_source
 from (
     select
         u.user_id, i.* exclude (bias, factors, source), u.lowest, u.highest,
-        u.bias + i.bias + coalesce(list_dot_product(u.factors, i.factors), 0) as score,
+        mf__score(u.bias, i.bias, u.factors, i.factors) as score,
         case
             when u.source is null and i.source is null then 'global'
             when u.source is null then 'item_bias'
@@ -165,28 +98,18 @@ from (
             when u.source = 'content' then 'content'
             else i.source
         end as prediction_source
-    from query_table(users) u, query_table(items) i
-) s;
+    from query_table(users) u, mf__published i
+) s
+);
 comment on macro table mf_publish_pairs is
     'The predictions of all pairs of stored users and items, in the types of BI tools';
 
 create or replace macro mf_publish_predictions(model) as table
 from (
     with
-    mf__users as not materialized (from mf_publish_users(model)),
-    mf__items as not materialized (from mf_publish_items(model)),
-    mf__head as not materialized (
-        select
-            case
-                when count(*) = 1 then true
-                else error('mf_publish_predictions: this relation is not a model: it has '
-                    || count(*) || ' rows of kind ''model'', not 1. Pass a table made by mf_fit.')
-            end as valid
-        from (
-            from query_table(model) union all by name select null::varchar as kind where false
-        ) m
-        where m.kind = 'model'
-    )
+    mf__head as materialized (from mf__predicting(model, 'mf_publish_predictions', true)),
+    mf__users as not materialized (from mf__published_users(mf__head, model)),
+    mf__items as not materialized (from mf_publish_items(model))
     from mf_publish_pairs(mf__users, mf__items)
     union all
     select null, null, null, null from mf__head h where not h.valid
@@ -202,20 +125,13 @@ comment on macro table mf_publish_similar_items is
 
 create or replace macro mf_publish_model(model) as table
 select
-    i.algorithm, i.feedback, i.n_factors::integer as n_factors, i.users::bigint as users,
-    i.items::bigint as items, i.ratings::bigint as ratings, i.mean_rating::double as mean_rating,
-    i.rating_min::double as rating_min, i.rating_max::double as rating_max,
-    i.held_out::bigint as held_out, i.epochs::integer as epochs,
-    i.best_epoch::integer as best_epoch, i.loss, i.train_loss::double as train_loss,
-    i.validation_loss::double as validation_loss, i.seconds::double as seconds,
-    i.trained_at::timestamp as trained_at, i.options::varchar as options,
-    i.versions::varchar as versions
+    i.algorithm, i.feedback, i.n_factors, i.users, i.items, i.ratings,
+    i.mean_rating::double as mean_rating, i.rating_min::double as rating_min,
+    i.rating_max::double as rating_max, i.held_out, i.epochs, i.best_epoch, i.loss, i.train_loss,
+    i.validation_loss, i.seconds, i.trained_at, i.options, i.versions
 from mf_info(model) i;
 comment on macro table mf_publish_model is 'What a model says of itself, in the types of BI tools';
 
 create or replace macro mf_publish_training(model) as table
-select
-    e.epoch::integer as epoch, e.train_loss::double as train_loss,
-    e.validation_loss::double as validation_loss, e.seconds::double as seconds
-from mf_epochs(model) e;
+select e.epoch, e.train_loss, e.validation_loss, e.seconds from mf_epochs(model) e;
 comment on macro table mf_publish_training is 'The losses of each epoch, in the types of BI tools';

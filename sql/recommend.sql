@@ -48,17 +48,18 @@ mf__head as materialized (
 mf__people as (
     select
         m.user_id, m.seen::integer[] as seen,
-        case
-            when m.bias is null and m.factors is null then 'popular'
-            when m.source = 'content' then 'content'
-            when coalesce(m.ratings, 0) >= coalesce(min_ratings, 1) then 'model'
-            else 'popular'
-        end as source,
+        mf__list_source(m.bias, m.factors, m.source, m.ratings, min_ratings) as source,
         coalesce(m.ratings, 0) > 0 and m.seen is null as forgotten,
         (h.mu + mf__user_bias(m.bias, m.temporal, h.t, h.day, h.beta))::float as base,
         mf__user_factors(m.factors, m.temporal, h.t, h.beta) as factors
-    from mf__head h, mf__users_of(model) m
+    from mf__users_of(model) m, mf__head h
     where user_id is null or m.user_id = user_id
+),
+mf__items as (
+    select
+        m.item_id, m.code, m.ratings::float as ratings,
+        mf__item_bias(m.bias, m.temporal, h.t, h.t0, h.span) as bias, mf__vector(m.factors) as factors
+    from mf__items_of(model) m, mf__head h
 ),
 mf__best as (
     select
@@ -66,22 +67,16 @@ mf__best as (
         coalesce(u.source, 'popular') as source,
         min(
             struct_pack(
-                minus := -case
-                    when u.source <> 'popular' then mf__score(u.base, i.bias, u.factors, i.factors)
-                    else i.ratings
-                end,
+                minus := -mf__rank_score(
+                    u.source <> 'popular', u.base, i.bias, u.factors, i.factors, i.ratings
+                ),
                 item_id := i.item_id
             ),
             h.k
         ) filter (where s.code is null) as picks
     from mf__head h
         left join mf__people u on true
-        cross join (
-            select
-                m.item_id, m.code, m.ratings::float as ratings,
-                mf__item_bias(m.bias, m.temporal, h.t, h.t0, h.span) as bias, mf__vector(m.factors) as factors
-            from mf__head h, mf__items_of(model) m
-        ) i
+        cross join mf__items i
         left join (
             select
                 p.user_id,

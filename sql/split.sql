@@ -34,21 +34,9 @@ from (
             *, user_id as mf__user, item_id as mf__item, ts as mf__ts, typeof(ts) as mf__ts_type
         from query_table(source)
     ),
-    -- A column of source hides the outer column of its name, and is NULL in the row added here.
-    columns as not materialized (
-        select added.split is null as taken
-        from
-            (select 1 as split) free,
-            lateral (
-                select split from ((from mf__source limit 0) union all by name select 1 as mf__row)
-            ) added
-    ),
-    head as not materialized (
+    mf__head as materialized (
         select
-            case
-                when method = 'time'
-                    then quantile_disc(s.mf__ts, greatest(0, least(1, 1 - fraction)))
-            end as cut,
+            s.cut,
             case
                 when coalesce(method not in ('random', 'time', 'last'), true)
                     then error('mf_split: method is ' || coalesce('''' || method || '''', 'NULL')
@@ -59,29 +47,32 @@ from (
                 when coalesce(n < 1, true)
                     then error('mf_split: n is ' || coalesce(n::varchar, 'NULL')
                         || '. Give how many rows of each user to hold out, at least 1.')
-                when (select c.taken from columns c)
+                when c.taken
                     then error('mf_split: source already has a column named split. '
                         || 'Pass a CTE that excludes or renames it.')
-                when count(*) filter (where s.mf__user is null) > 0
-                    then error('mf_split: user_id is NULL in '
-                        || count(*) filter (where s.mf__user is null) || ' of ' || count(*)
-                        || ' rows. Add WHERE ... IS NOT NULL to the source.')
-                when count(*) filter (where s.mf__item is null) > 0
-                    then error('mf_split: item_id is NULL in '
-                        || count(*) filter (where s.mf__item is null) || ' of ' || count(*)
-                        || ' rows. Add WHERE ... IS NOT NULL to the source.')
-                when method <> 'random' and any_value(s.mf__ts_type) = '"NULL"'
+                when not mf__has_ids('mf_split', 'the source', s.users, s.items, s.n) then null
+                when method <> 'random' and s.ts_type = '"NULL"'
                     then error('mf_split: method ''' || method || ''' needs ts. '
                         || 'Pass the time of a row, such as ts := rated_at.')
-                when method <> 'random' and count(*) filter (where s.mf__ts is null) > 0
-                    then error('mf_split: ts is NULL in '
-                        || count(*) filter (where s.mf__ts is null) || ' of ' || count(*)
-                        || ' rows. Add WHERE ... IS NOT NULL to the source.')
+                when method <> 'random' and s.times < s.n
+                    then mf__bad_rows(
+                        'mf_split', 'ts is NULL', s.n - s.times, s.n,
+                        'Add WHERE ... IS NOT NULL to the source.'
+                    )
                 else true
             end as valid
-        from mf__source s
+        from mf__taken(mf__source, split is null) c, (
+            select
+                count(*) as n, count(s.mf__user) as users, count(s.mf__item) as items,
+                count(s.mf__ts) as times, any_value(s.mf__ts_type) as ts_type,
+                case
+                    when method = 'time'
+                        then quantile_disc(s.mf__ts, greatest(0, least(1, 1 - fraction)))
+                end as cut
+            from mf__source s
+        ) s
     ),
-    parts as not materialized (
+    mf__parts as not materialized (
         select
             s.*,
             case method
@@ -89,20 +80,20 @@ from (
                     then hash(hash(seed::bigint, s.mf__user, s.mf__item)) < fraction * 2 ^ 64
                 when 'time' then s.mf__ts > h.cut
             end as mf__test
-        from mf__source s, head h
+        from mf__source s, mf__head h
         where h.valid and method is distinct from 'last'
         union all
         select
             s.*,
             row_number() over (
-                partition by s.mf__user order by s.mf__ts desc, s.mf__item desc
+                partition by s.mf__user order by s.mf__ts desc nulls last, s.mf__item desc nulls last
             ) <= n as mf__test
-        from mf__source s, head h
+        from mf__source s, mf__head h
         where h.valid and method = 'last'
     )
     select
         p.* exclude (mf__user, mf__item, mf__ts, mf__ts_type, mf__test),
         case when p.mf__test then 'test' else 'train' end as split
-    from parts p
+    from mf__parts p
 );
 comment on macro table mf_split is 'The rows of a source marked ''train'' or ''test''';

@@ -24,64 +24,38 @@
 --
 -- model  a relation made by mf_fit with time terms
 
+-- mf__changing(model, caller): the head of a model with time terms.
+create or replace macro mf__changing(model, caller) as table
+select
+    h.* replace (
+        case
+            when h.valid and h.t1 is null
+                then error(caller || ': this model has no time terms. '
+                    || 'Train with ts and temporal, or with algorithm ''timesvdpp''.')
+            else h.valid
+        end as valid
+    )
+from mf__head(model, caller) h;
+comment on macro table mf__changing is 'The head of a model with time terms';
+
 create or replace macro mf_item_bias_over_time(model) as table
 from (
     with
-    rows as not materialized (
-        from query_table(model)
-        union all by name
-        select
-            null::varchar as kind, null as item_id, null as bias,
-            null::struct(
-                t0 double, t1 double, beta float, drift float,
-                days integer[], day_bias float[], bin_bias float[], factor_drift float[]
-            ) as temporal,
-            null as info
-        where false
-    ),
-    head as not materialized (
-        select
-            any_value(m.temporal.t0) as t0, any_value(m.temporal.t1) as t1,
-            case
-                when count(*) <> 1
-                    then error('mf_item_bias_over_time: this relation is not a model: it has '
-                        || count(*) || ' rows of kind ''model'', not 1. '
-                        || 'Pass a table made by mf_fit.')
-                when any_value(m.info ->> 'format')::integer > 1
-                    then error('mf_item_bias_over_time: this model has format '
-                        || any_value(m.info ->> 'format')
-                        || ', made by a newer duckmf. Upgrade duckmf.')
-                when any_value(m.temporal.t1) is null
-                    then error('mf_item_bias_over_time: this model has no time terms. '
-                        || 'Train with ts and temporal, or with algorithm ''timesvdpp''.')
-                else true
-            end as valid
-        from rows m
-        where m.kind = 'model'
-    ),
-    items as not materialized (
+    mf__head as materialized (from mf__changing(model, 'mf_item_bias_over_time')),
+    mf__terms as (
         select
             m.item_id, coalesce(m.bias, 0)::float as bias,
-            coalesce(m.temporal.bin_bias, [0]::float[]) as bins
-        from rows m
-        where m.kind = 'item'
-    ),
-    terms as not materialized (
-        select
-            i.item_id, i.bias, len(i.bins) as n,
-            unnest(i.bins) as term, generate_subscripts(i.bins, 1) as bin
-        from items i
+            coalesce(m.temporal.bin_bias, [0]::float[]) as bins, len(bins) as n,
+            unnest(bins) as term, generate_subscripts(bins, 1) as bin
+        from mf__parts(mf__head, model, ['item']) m
     )
     select
         b.item_id,
         make_timestamp((1e6 * (h.t0 + (b.bin - 1) * (h.t1 - h.t0) / b.n))::bigint) as "from",
         make_timestamp((1e6 * (h.t0 + b.bin * (h.t1 - h.t0) / b.n))::bigint) as "to",
         b.bias + b.term as bias
-    from terms b, head h
-    where h.valid
-    union all
-    select null, null, null, null from head h where not h.valid
-    order by 1, 2
+    from mf__terms b, mf__head h
+    order by 1 asc nulls last, 2 asc nulls last
 );
 comment on macro table mf_item_bias_over_time is 'The bias of each item in each span of time';
 
@@ -101,53 +75,18 @@ comment on macro table mf_item_bias_over_time is 'The bias of each item in each 
 
 create or replace macro mf_user_drift(model) as table
 from (
-    with
-    rows as not materialized (
-        from query_table(model)
-        union all by name
-        select
-            null::varchar as kind, null as user_id, null as bias,
-            null::struct(
-                t0 double, t1 double, beta float, drift float,
-                days integer[], day_bias float[], bin_bias float[], factor_drift float[]
-            ) as temporal,
-            null as info
-        where false
-    ),
-    head as not materialized (
-        select
-            any_value(m.temporal.beta) as beta,
-            case
-                when count(*) <> 1
-                    then error('mf_user_drift: this relation is not a model: it has ' || count(*)
-                        || ' rows of kind ''model'', not 1. Pass a table made by mf_fit.')
-                when any_value(m.info ->> 'format')::integer > 1
-                    then error('mf_user_drift: this model has format '
-                        || any_value(m.info ->> 'format')
-                        || ', made by a newer duckmf. Upgrade duckmf.')
-                when any_value(m.temporal.t1) is null
-                    then error('mf_user_drift: this model has no time terms. '
-                        || 'Train with ts and temporal, or with algorithm ''timesvdpp''.')
-                else true
-            end as valid
-        from rows m
-        where m.kind = 'model'
-    )
+    with mf__head as materialized (from mf__changing(model, 'mf_user_drift'))
     select
-        m.user_id,
-        make_timestamp((1e6 * m.temporal.t0)::bigint) as mean_time,
-        m.bias::float as bias, m.temporal.drift, h.beta, m.temporal.factor_drift,
+        m.user_id, make_timestamp((1e6 * m.temporal.t0)::bigint) as mean_time, m.bias,
+        m.temporal.drift, h.beta::float as beta, m.temporal.factor_drift,
         list_transform(
             m.temporal.days,
             lambda day, place: struct_pack(
                 day := date '1970-01-01' + day, bias := m.temporal.day_bias[place]
             )
         ) as days
-    from rows m, head h
-    where h.valid and m.kind = 'user'
-    union all
-    select null, null, null, null, null, null, null from head h where not h.valid
-    order by 1
+    from mf__parts(mf__head, model, ['user']) m, mf__head h
+    order by 1 asc nulls last
 );
 comment on macro table mf_user_drift is 'How the bias and the factors of each user move with time';
 
@@ -164,62 +103,15 @@ comment on macro table mf_user_drift is 'How the bias and the factors of each us
 create or replace macro mf_user_bias_on(model, ts) as table
 from (
     with
-    rows as not materialized (
-        from query_table(model)
-        union all by name
+    mf__head as materialized (
         select
-            null::varchar as kind, null as user_id, null as bias,
-            null::struct(
-                t0 double, t1 double, beta float, drift float,
-                days integer[], day_bias float[], bin_bias float[], factor_drift float[]
-            ) as temporal,
-            null as info
-        where false
-    ),
-    head as not materialized (
-        select
-            least(greatest(coalesce(h.seconds, h.t1), h.t0), h.t1) as t, h.beta,
-            try_cast(floor(coalesce(h.seconds, h.t1) / 86400) as integer) as day,
-            case
-                when ts is null or isfinite(h.seconds) then h.valid
-                else error('mf_user_bias_on: ts is ''' || ts::varchar || ''', which is no time. '
-                    || 'Give a TIMESTAMP, a DATE or seconds since 1970.')
-            end as valid
-        from (
-            select
-                any_value(m.temporal.t0) as t0, any_value(m.temporal.t1) as t1,
-                any_value(m.temporal.beta)::double as beta,
-                case
-                    when typeof(ts) = 'TIMESTAMP WITH TIME ZONE'
-                        then epoch(try_cast(ts as timestamptz))
-                    else coalesce(try_cast(ts as double), epoch(try_cast(ts as timestamp)))
-                end as seconds,
-                case
-                    when count(*) <> 1
-                        then error('mf_user_bias_on: this relation is not a model: it has '
-                            || count(*) || ' rows of kind ''model'', not 1. '
-                            || 'Pass a table made by mf_fit.')
-                    when any_value(m.info ->> 'format')::integer > 1
-                        then error('mf_user_bias_on: this model has format '
-                            || any_value(m.info ->> 'format')
-                            || ', made by a newer duckmf. Upgrade duckmf.')
-                    else true
-                end as valid
-            from rows m
-            where m.kind = 'model'
-        ) h
+            h.beta, mf__within(mf__seconds(ts), h.t0, h.t1) as t,
+            mf__day(coalesce(mf__seconds(ts), h.t1)) as day,
+            h.valid and mf__is_time('mf_user_bias_on', ts) as valid
+        from mf__head(model, 'mf_user_bias_on') h
     )
-    select
-        m.user_id,
-        (m.bias + coalesce(
-            m.temporal.drift * sign(h.t - m.temporal.t0)
-                * (abs(h.t - m.temporal.t0) / 86400) ^ h.beta,
-            0
-        ) + coalesce(m.temporal.day_bias[list_position(m.temporal.days, h.day)], 0))::float as bias
-    from rows m, head h
-    where h.valid and m.kind = 'user'
-    union all
-    select null, null from head h where not h.valid
-    order by 1
+    select m.user_id, mf__user_bias(m.bias, m.temporal, h.t, h.day, h.beta) as bias
+    from mf__parts(mf__head, model, ['user']) m, mf__head h
+    order by 1 asc nulls last
 );
 comment on macro table mf_user_bias_on is 'The bias of each user at one time';

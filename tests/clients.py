@@ -18,7 +18,12 @@ import duckmf
 from duckmf.connection import sqlfiles
 
 SQL = sqlfiles.folder()
-SERVING = [file.stem for file in sqlfiles.files() if file.stem not in sqlfiles.NEED_PYTHON]
+# the files with functions that need no Python; the others that need none hold helpers alone
+SERVING = [
+    file.stem
+    for file in sqlfiles.files()
+    if file.stem not in sqlfiles.NEED_PYTHON and " macro mf_" in file.read_text().replace("mf__", "")
+]
 
 
 _numbers = itertools.count(1)
@@ -39,8 +44,7 @@ class Connection:
 
     def __init__(self, path: Path, temporary: bool) -> None:
         self.con = duckdb.connect(path)
-        for name in SERVING:
-            self.con.execute(macros(name, temporary))
+        self.con.execute(macros(temporary))
 
     def run(self, statement: str) -> None:
         try:
@@ -52,7 +56,7 @@ class Connection:
 class Shell:
     """The DuckDB shell: a process for each statement, on one database file.
 
-    It reads the macros from their files, or they are in the database already: the DuckDB of Python,
+    It reads the macros from a script, or they are in the database already: the DuckDB of Python,
     which may be a newer one, has put them there.
     """
 
@@ -63,7 +67,9 @@ class Shell:
             with duckmf.connect(path) as con:
                 duckmf.install(con)
         else:
-            self.run("\n".join(f".read {SQL / name}.sql" for name in SERVING))
+            script = path.with_suffix(".sql")
+            script.write_text(macros(temporary=False))
+            self.run(f".read {script}")
 
     def run(self, statement: str) -> None:
         done = subprocess.run(
@@ -77,11 +83,10 @@ class Shell:
             raise StatementError(_without_kind(done.stderr.strip()))
 
 
-def macros(name: str, temporary: bool) -> str:
-    """A file of sql/, as it stands or with macros that live on one connection."""
-    text = (SQL / f"{name}.sql").read_text()
+def macros(temporary: bool) -> str:
+    """What stores the functions that need no Python, or gives them to one connection."""
     kind = "temp macro" if temporary else "macro"
-    return text.replace("\ncreate or replace macro ", f"\ncreate or replace {kind} ")
+    return sqlfiles.pure().replace("create or replace macro ", f"create or replace {kind} ")
 
 
 def shell_program() -> str:

@@ -18,7 +18,7 @@ N_USERS, N_ITEMS, N_FACTORS, K = 60, 200, 8, 10
 def con() -> duckdb.DuckDBPyConnection:
     """A random model `model` and pairs `test`; some of their users and items are unknown to it."""
     con = duckdb.connect()
-    con.execute(macros("evaluate_ranking", temporary=True))
+    con.execute(macros(temporary=True))
     rng = np.random.default_rng(3)
     P, Q = rng.normal(0, 1, (N_USERS, N_FACTORS)), rng.normal(0, 1, (N_ITEMS, N_FACTORS))
     observed = P @ Q.T + rng.normal(0, 3, (N_USERS, N_ITEMS)) > 3

@@ -12,15 +12,28 @@ select
     ) as temporal,
     m.epoch::integer as epoch,
     m.metrics::struct(train_loss double, validation_loss double, seconds double) as metrics,
-    m.info::json as info
+    null::varchar as source,
+    m.facts::struct(
+        format integer, algorithm varchar, feedback varchar, n_factors integer,
+        users integer, items integer,
+        rating_min float, rating_max float, rating_std double,
+        solver varchar, alpha double, unobserved_weight double,
+        user_regularization double, bias_regularization double, regularization_scaling double,
+        nonnegative boolean,
+        loss varchar, epochs integer, best_epoch integer, train_loss double, validation_loss double,
+        held_out bigint, duplicates_merged bigint, seconds double, trained_at timestamp,
+        options varchar, versions varchar
+    ) as facts
 from (values
-    ('model', null, null, null, 10, 3, null, null, null, null, null, '{
-        "format": 1, "algorithm": "als", "feedback": "explicit",
-        "options": {"n_factors": 2, "seed": 42}, "rating_min": 1.0, "rating_max": 5.0,
-        "rating_std": 1.0, "users": 4, "items": 6, "rows": 12, "duplicates_merged": 1, "held_out": 1, "epochs": 2,
-        "best_epoch": 2, "loss": "rmse", "train_loss": 0.5, "validation_loss": 0.75,
-        "seconds": 0.25, "trained_at": "2026-11-24T12:00:00+00:00",
-        "versions": {"duckmf": "0.1.0"}}'),
+    ('model', null, null, null, 10, 3, null, null, null, null, null, {
+        'format': 2, 'algorithm': 'als', 'feedback': 'explicit', 'n_factors': 2,
+        'users': 4, 'items': 6, 'rating_min': 1, 'rating_max': 5, 'rating_std': 1,
+        'solver': null, 'alpha': null, 'unobserved_weight': null,
+        'user_regularization': 1, 'bias_regularization': 1, 'regularization_scaling': 0,
+        'nonnegative': false, 'loss': 'rmse', 'epochs': 2, 'best_epoch': 2,
+        'train_loss': 0.5, 'validation_loss': 0.75, 'held_out': 1, 'duplicates_merged': 1,
+        'seconds': 0.25, 'trained_at': '2026-11-24 12:00:00',
+        'options': '{"n_factors": 2, "seed": 42}', 'versions': '{"duckmf": "0.1.0"}'}),
     ('epoch', null, null, null, null, null, null, null, null, 1,
         {'train_loss': 1.0, 'validation_loss': 1.25, 'seconds': 0.125}, null),
     ('epoch', null, null, null, null, null, null, null, null, 2,
@@ -35,7 +48,7 @@ from (values
     ('item', null, 14, 3, 2, 0, [1, 1], null, null, null, null, null),
     ('item', null, 15, 4, 1, 0, [1, 0], null, null, null, null, null),
     ('item', null, 16, 5, 1, 0, [1, 0], null, null, null, null, null)
-) m(kind, user_id, item_id, code, ratings, bias, factors, seen, seen_ratings, epoch, metrics, info);
+) m(kind, user_id, item_id, code, ratings, bias, factors, seen, seen_ratings, epoch, metrics, facts);
 
 -- The same with time terms, over the first 100 days of 1970 and with roots of days (beta = 0.5).
 -- User 1 rated around day 36: dev is -6 on day 0, 2 on day 40, 5 on day 61 and 8 on day 100.

@@ -18,7 +18,7 @@ Pairs = dict[tuple[int, int], float]
 
 def stored(con: duckdb.DuckDBPyConnection, seed: int) -> tuple[Model, Pairs]:
     """A random model in the table `films`, and random rated pairs in the table `test`."""
-    con.execute(macros("evaluate_ranks", temporary=True))
+    con.execute(macros(temporary=True))
     model = Model(seed)
     model.store(con, "films")
     rng = np.random.default_rng(seed)

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.clients import SERVING, SQL, macros
+from tests.clients import SQL, macros
 from tests.sql.test_serving import N_ITEMS, Model
 
 INFO = (
@@ -24,8 +24,7 @@ STRANGER, NO_ITEM = 5, 7  # ids that no model here has
 @pytest.fixture
 def con() -> duckdb.DuckDBPyConnection:
     con = duckdb.connect()
-    for name in SERVING:
-        con.execute(macros(name, temporary=True))
+    con.execute(macros(temporary=True))
     return con
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
-from tests.clients import SERVING, macros
+from tests.clients import macros
 
 N_USERS, N_ITEMS = 40, 150
 INFO = """{"format": 1, "algorithm": "als", "feedback": "explicit", "rating_min": 1, "rating_max": 5,
@@ -92,8 +92,7 @@ def quarters(rng: np.random.Generator, n_rows: int) -> NDArray[np.float64]:
 @pytest.fixture
 def con() -> duckdb.DuckDBPyConnection:
     con = duckdb.connect()
-    for name in SERVING:
-        con.execute(macros(name, temporary=True))
+    con.execute(macros(temporary=True))
     return con
 
 

@@ -1,0 +1,146 @@
+-- The ground floor of what reads relations of the caller: pairs to predict, a source to split, and the
+-- rows of test that a model is judged by. Like model.sql, helpers that no database ever holds.
+--
+-- In such a relation mf__user and mf__item are the ids, mf__rating the rating and mf__ts the time in
+-- seconds, beside the columns that it has of its own.
+
+-- What a relation must hold --------------------------------------------------------------------------
+
+-- Whether rows has a column that a result will have, in one row. missing: an expression over these columns
+-- that is true where one is NULL. A column of rows hides the outer column of its name, and is NULL in the
+-- row added here.
+create or replace macro mf__taken(rows, missing) as table
+select pair.taken
+from
+    (select 1 as prediction, 1 as prediction_source, 1 as split, 1 as fold) free,
+    lateral (
+        select missing as taken
+        from ((from query_table(rows) limit 0) union all by name select 1 as mf__row)
+    ) pair;
+comment on macro table mf__taken is 'Whether a relation has a column that a result will have';
+
+-- An error: in n_bad of n rows is what must not be, and what to do about it.
+create or replace macro mf__bad_rows(caller, what, n_bad, n, remedy) as
+    error(caller || ': ' || what || ' in ' || n_bad || ' of ' || n || ' rows. ' || remedy);
+comment on macro mf__bad_rows is 'An error that counts rows';
+
+-- Whether no id of n rows of a relation is NULL.
+create or replace macro mf__has_ids(caller, relation, n_users, n_items, n) as
+    case
+        when n_users < n
+            then mf__bad_rows(
+                caller, 'user_id is NULL', n - n_users, n,
+                'Add WHERE ... IS NOT NULL to ' || relation || '.'
+            )
+        when n_items < n
+            then mf__bad_rows(
+                caller, 'item_id is NULL', n - n_items, n,
+                'Add WHERE ... IS NOT NULL to ' || relation || '.'
+            )
+        else true
+    end;
+comment on macro mf__has_ids is 'Whether no id is NULL';
+
+-- Whether test has rows.
+create or replace macro mf__has_rows(caller, n) as
+    case
+        when n = 0 then error(caller || ': test has no rows. Give the rows that were held out.')
+        else true
+    end;
+comment on macro mf__has_rows is 'Whether test has rows';
+
+-- Whether test has rows, and each has a rating that is a finite number.
+create or replace macro mf__has_ratings(caller, n_ratings, n_infinite, n) as
+    case
+        when not mf__has_rows(caller, n) then null
+        when n_ratings < n
+            then mf__bad_rows(
+                caller, 'rating is NULL', n - n_ratings, n, 'Add WHERE rating IS NOT NULL to test.'
+            )
+        when n_infinite > 0
+            then mf__bad_rows(
+                caller, 'rating is NaN or infinite', n_infinite, n,
+                'Add WHERE isfinite(rating) to test.'
+            )
+        else true
+    end;
+comment on macro mf__has_ratings is 'Whether test has ratings';
+
+-- Predictions ----------------------------------------------------------------------------------------
+
+-- The head of a model that predicts: with the range of ratings that predictions are kept within, NULL where
+-- they are not.
+create or replace macro mf__predicting(model, caller, clip) as table
+select
+    h.mu, h.t0, h.t1, h.span, h.beta, h.facts.feedback as feedback,
+    case when clip and h.facts.feedback = 'explicit' then h.facts.rating_min end as lowest,
+    case when clip and h.facts.feedback = 'explicit' then h.facts.rating_max end as highest,
+    h.valid
+from mf__head(model, caller) h;
+comment on macro table mf__predicting is 'The head of a model that predicts';
+
+-- The rows of pairs with their prediction and its source, and whether user and item have no training
+-- ratings. head: a relation made from mf__predicting. <p_u(t), q_i> is the sum of two products here, so that
+-- no vector is made for a pair.
+create or replace macro mf__predicted(pairs, model, head) as table
+with
+mf__users as (
+    select
+        m.user_id, m.ratings, m.bias, m.temporal, mf__vector(m.factors) as factors,
+        mf__vector(m.temporal.factor_drift) as factor_drift,
+        m.bias is not null or m.factors is not null as known, m.source = 'content' as from_content
+    from mf__users_of(model) m
+),
+mf__items as (
+    select
+        m.item_id, m.ratings, m.bias, m.temporal, mf__vector(m.factors) as factors,
+        m.bias is not null or m.factors is not null as known, m.source = 'content' as from_content
+    from mf__items_of(model) m
+)
+select
+    p.*,
+    mf__within(p.mf__ts, h.t0, h.t1) as mf__near,
+    mf__clipped(
+        (h.mu
+            + mf__user_bias(
+                u.bias, u.temporal, mf__near, mf__day(coalesce(p.mf__ts, h.t1)), h.beta
+            )
+            + mf__item_bias(i.bias, i.temporal, mf__near, h.t0, h.span)
+            + mf__dot(u.factors, i.factors)
+            + case
+                when u.temporal is null then 0
+                else mf__dev(mf__near, u.temporal.t0, h.beta) * mf__dot(u.factor_drift, i.factors)
+            end)::float,
+        h.lowest, h.highest
+    ) as mf__prediction,
+    case
+        when u.known and i.known and (u.from_content or i.from_content) then 'content'
+        when u.known and i.known then 'model'
+        when u.known then 'user_bias'
+        when i.known then 'item_bias'
+        else 'global'
+    end as mf__source,
+    coalesce(u.ratings, 0) = 0 as mf__cold_user,
+    coalesce(i.ratings, 0) = 0 as mf__cold_item
+from query_table(pairs) p
+    left join mf__users u on u.user_id = p.mf__user
+    left join mf__items i on i.item_id = p.mf__item
+    cross join query_table(head) h
+where h.valid;
+comment on macro table mf__predicted is 'Pairs with their predictions';
+
+-- Ranks ----------------------------------------------------------------------------------------------
+
+-- The bins that scores divide: a score s falls into the first bin b with s <= b, that of s itself or of what
+-- is smaller.
+create or replace macro mf__score_bins(scores) as
+    list_sort(
+        list_distinct(scores || list_transform(scores, lambda x: nextafter(x, '-inf'::float))),
+        'asc', 'nulls first'
+    );
+comment on macro mf__score_bins is 'The bins that scores divide';
+
+-- An aggregate: how many scores are in each of the bins.
+create or replace macro mf__in_each(score, bins) as
+    map_values(histogram(score, bins))[:any_value(len(bins))]::double[];
+comment on macro mf__in_each is 'How many scores are in each bin';
