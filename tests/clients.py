@@ -22,7 +22,8 @@ SQL = sqlfiles.folder()
 SERVING = [
     file.stem
     for file in sqlfiles.files()
-    if file.stem not in sqlfiles.NEED_PYTHON and " macro mf_" in file.read_text().replace("mf__", "")
+    if file.stem not in sqlfiles.NEED_PYTHON
+    and " macro mf_" in file.read_text().replace("mf__", "")
 ]
 
 
