@@ -21,13 +21,13 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, eigvalsh
+from scipy.linalg import eigvalsh
 from scipy.sparse import csr_array, diags_array, issparse
 
+from duckmf.algorithms import ridge
 from duckmf.errors import DataError
 
 LAMBDAS = 10.0 ** np.arange(-6, 3)
-LEAST = 1e-8  # of a lambda: with less, rounding would decide what collinear features weigh
 MOST_FEATURES = 4096  # the Gram matrix of the features is dense: 128 MiB
 
 Matrix: TypeAlias = NDArray[np.float64]
@@ -35,7 +35,7 @@ Features: TypeAlias = Matrix | csr_array  # (rows, n_features)
 
 
 @dataclass(frozen=True)
-class Ridge:
+class Projection:
     """A fitted map from features to terms."""
 
     c: Matrix  # (n_terms,)
@@ -47,7 +47,7 @@ class Ridge:
         return terms
 
 
-def fit(X: Features, Y: Matrix, n: Matrix, regularization: float | None = None) -> Ridge:
+def fit(X: Features, Y: Matrix, n: Matrix, regularization: float | None = None) -> Projection:
     """Learn the map from (rows, features) to (rows, terms), each row weighted by its ratings n.
 
     Raises:
@@ -72,8 +72,8 @@ def fit(X: Features, Y: Matrix, n: Matrix, regularization: float | None = None) 
             return _gcv(e, gram, cross, squares, n_rows, at * scale)
 
         regularization = min(LAMBDAS, key=error)
-    W = _solved(gram, cross, max(regularization, LEAST) * scale)
-    return Ridge(mean_y - mean_x @ W, W)
+    W = ridge.solve(gram, cross, regularization * scale)
+    return Projection(mean_y - mean_x @ W, W)
 
 
 def _products(X: Features, Y: Matrix, n: Matrix, mean: Matrix) -> tuple[Matrix, Matrix]:
@@ -89,14 +89,6 @@ def _products(X: Features, Y: Matrix, n: Matrix, mean: Matrix) -> tuple[Matrix, 
     return X.T @ X, X.T @ (root * Y)
 
 
-def _solved(gram: Matrix, cross: Matrix, penalty: float) -> Matrix:
-    """W of (X' N X + penalty I) W = X' N Y."""
-    penalized = gram.copy()
-    np.fill_diagonal(penalized, gram.diagonal() + penalty)
-    W: Matrix = cho_solve(cho_factor(penalized, overwrite_a=True), cross)
-    return W
-
-
 def _gcv(
     e: Matrix, gram: Matrix, cross: Matrix, squares: float, n_rows: int, penalty: float
 ) -> float:
@@ -104,7 +96,7 @@ def _gcv(
     df = 1 + np.sum(e / (e + penalty))
     if df >= n_rows:
         return float("inf")
-    W = _solved(gram, cross, penalty)
+    W = ridge.solve(gram, cross, penalty)
     # |Y - X W|^2 = |Y|^2 - 2 W' X' Y + W' X' X W, with X' X W = X' Y - penalty W
     residuals = squares - np.vdot(cross, W) - penalty * np.vdot(W, W)
     return float(residuals / (n_rows - df) ** 2)
