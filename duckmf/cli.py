@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +21,10 @@ SHELL = """\
 A SQL shell in which mf_fit trains and CREATE MODEL of BigQuery ML works. Without -c and -f it reads
 standard input; from a terminal that is an interactive shell.
 """
+
+
+# what the name of a database file ends in; a missing file of another name is taken for a slip
+DATABASES = (".duckdb", ".db", ".ddb")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,8 +57,13 @@ def shell_parser(commands: Sequence[str]) -> argparse.ArgumentParser:
     )
     shell.add_argument("--version", action="version", version=f"duckmf {duckmf.__version__}")
     shell.add_argument(
-        "database", nargs="?", default=":memory:", metavar="FILE", help="made if missing"
+        "database",
+        nargs="?",
+        default=":memory:",
+        metavar="FILE",
+        help="a database; made if missing and named .duckdb, .db or .ddb",
     )
+    shell.add_argument("--new", action="store_true", help="make the file whatever its name")
     shell.add_argument("-readonly", action="store_true", help="do not write to the database")
     for mode in ("csv", "json", "jsonlines"):
         shell.add_argument(
@@ -95,6 +105,10 @@ def command_parser() -> tuple[argparse.ArgumentParser, list[str]]:
     )
     install.add_argument("database", metavar="FILE", help="a DuckDB database; made if missing")
     install.set_defaults(run=_install)
+    script = commands.add_parser(
+        "sql", help="print the functions that need no Python, as a script for `.read` in any shell"
+    )
+    script.set_defaults(run=_sql)
     _add_serve(commands)
     _add_report(commands)
     package = commands.add_parser(
@@ -140,6 +154,8 @@ def _add_publish(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _shell(options: argparse.Namespace) -> None:
     from duckmf.shell import main as shell
 
+    if not options.new:
+        _check_file("duckmf", options.database)
     shell.run(options.database, options.readonly, options.mode, options.inputs)
 
 
@@ -188,16 +204,44 @@ def _publish(options: argparse.Namespace) -> None:
     print(f"{options.database} has {', '.join(names)} now, for every client.")
 
 
+def _check_file(command: str, database: str) -> None:
+    """Refuse to make a database of a name that looks like something else.
+
+    Raises:
+        CommandError: there is no such file, and the name is not one of a database.
+    """
+    path = Path(database)
+    if database == ":memory:" or path.exists():
+        return
+    if not path.parent.is_dir():
+        raise CommandError(f"{command}: there is no folder {path.parent}. Make it first.")
+    if path.suffix.lower() not in DATABASES:
+        near = get_close_matches(database, [*command_parser()[1], "--version", "--help"], n=1)
+        hint = f"Did you mean `duckmf {near[0]}`? " if near else ""
+        raise CommandError(
+            f"{command}: there is no file {database}, and no command of that name. {hint}"
+            f"A new database is made of a name that ends in {', '.join(DATABASES)}, or with --new."
+        )
+
+
 def _install(options: argparse.Namespace) -> None:
+    _check_file("duckmf install", options.database)
     con = duckmf.connect(options.database)
     duckmf.install(con)
     con.close()
     print(f"{options.database} has the mf_ functions now, for every DuckDB client.")
 
 
+def _sql(options: argparse.Namespace) -> None:
+    from duckmf.connection import sqlfiles
+
+    print(sqlfiles.script(), end="")
+
+
 def _serve(options: argparse.Namespace) -> None:
     from duckmf import serve
 
+    _check_file("duckmf serve", options.database)
     serve.run(options.database, options.host, options.port, _token(options))
 
 

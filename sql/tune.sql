@@ -36,8 +36,9 @@
 --
 -- source, user_id, item_id, rating, ts: as in mf_fit
 -- search                   'grid', all combinations of lists (default, where there are no ranges and trials is
---                          not given), 'random' (default otherwise), or 'tpe', which learns from the trials
---                          before and needs optuna: pip install 'duckmf[tune]'
+--                          not given), 'random', some that are spread evenly over all (default otherwise),
+--                          or 'tpe', which learns from the trials before and needs optuna:
+--                          pip install 'duckmf[tune]'
 -- trials                   how many to run (20), for 'random' and 'tpe'
 -- objective                'rmse' (default for ratings), 'mae', 'precision', 'recall', 'ndcg' (default otherwise),
 --                          'map', 'mrr', 'hit_rate' or 'auc'

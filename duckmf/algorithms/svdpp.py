@@ -37,7 +37,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from duckmf.algorithms import als
+from duckmf.algorithms import als, ridge
 from duckmf.algorithms.explicit import Explicit
 from duckmf.algorithms.svd import OFTEN, SvdOptions, initial, pace, put, vector_rows
 from duckmf.kernels.layout import shuffle_rows
@@ -216,10 +216,9 @@ def solve_implicit(
         users = by_item.indices[by_item.indptr[j] : by_item.indptr[j + 1]]
         indptr, cells = cells_of_rows(by_user.indptr, users)
         X = Q[by_user.indices[cells]] / np.repeat(roots[users], np.diff(indptr))[:, None]
-        ridge = reg * float(np.sum(roots[users] ** (2 * options.regularization_scaling)))
+        penalty = reg * float(np.sum(roots[users] ** (2 * options.regularization_scaling)))
         left = errors[cells] + X @ y
-        gram = X.T @ X + ridge * np.eye(len(y))
-        solved = np.linalg.lstsq(gram, X.T @ left, rcond=None)[0]
+        solved = ridge.solve(X.T @ X, X.T @ left, penalty)
         errors[cells] = left - X @ solved
         y[:] = solved
 

@@ -1,15 +1,15 @@
 """Macros that call each other, written as macros that stand alone.
 
-The files of `sql/` say each formula once, in helper macros. What reaches a database calls no macro of
-ours: DuckDB exports macros in alphabetical order and looks names up in the caller's search path, so a
-stored macro that calls another one breaks EXPORT DATABASE and qualified calls into an attached file.
-`expanded` writes the body of a macro where it is called, in brackets, as DuckDB itself would.
+The files of `sql/` say each formula once, in helper macros. What reaches a database calls no macro
+of ours: DuckDB exports macros in alphabetical order and looks names up in the caller's search path,
+so a stored macro that calls another one breaks EXPORT DATABASE and qualified calls into an attached
+file. An `Expander` writes the body of a macro where it is called, in brackets, as DuckDB would.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -37,13 +37,7 @@ class Token(NamedTuple):
     kind: str
     text: str
     space: str = ""
-
-    @property
-    def name(self) -> str | None:
-        """The identifier that it is; None for everything else."""
-        if self.kind != "name":
-            return None
-        return self.text[1:-1].replace('""', '"') if self.text[0] == '"' else self.text.lower()
+    name: str | None = None  # the identifier that it is; None for everything else
 
 
 Tokens = tuple[Token, ...]
@@ -92,9 +86,20 @@ def macros(text: str) -> dict[str, Macro]:
 def tokens(text: str) -> Tokens:
     """SQL text in pieces, without its comments."""
     return tuple(
-        Token(match.lastgroup or "", match[match.lastgroup or ""], COMMENT.sub("", match["space"]))
+        Token(
+            match.lastgroup or "",
+            match[match.lastgroup or ""],
+            COMMENT.sub("", match["space"]),
+            _identifier(match["name"]),
+        )
         for match in TOKEN.finditer(text)
     )
+
+
+def _identifier(text: str | None) -> str | None:
+    if text is None:
+        return None
+    return text[1:-1].replace('""', '"') if text[0] == '"' else text.lower()
 
 
 def text_of(body: Iterable[Token]) -> str:
@@ -102,63 +107,75 @@ def text_of(body: Iterable[Token]) -> str:
     return re.sub(r"\s*\n", "\n", "".join(token.space + token.text for token in body)).strip()
 
 
-def expanded(macro: Macro, known: Mapping[str, Macro]) -> Macro:
-    """The same macro without calls of the known ones.
+class _Body(NamedTuple):
+    """The body of a macro without calls, and what has to be known of it where it is written."""
 
-    Raises:
-        ExpansionError: a call does not fit its macro, or a name of a body would be taken for
-            another one where it is written.
-    """
-    expansion = _Expansion(known, macro, (macro.name,), {})
-    return replace(macro, body=tuple(expansion.of(macro.body)))
+    tokens: Tokens
+    references: Set[str]  # names that stand for values
+    ctes: Set[str]
 
 
-@dataclass(frozen=True)
-class _Expansion:
-    """The calls in one macro, written out."""
+class Expander:
+    """Writes out the calls of known macros."""
 
-    known: Mapping[str, Macro]
-    stored: Macro  # the one that all is written into
-    path: tuple[str, ...]  # the macros that the text is in
-    bodies: dict[str, Tokens]  # of macros that were written out before
+    def __init__(self, known: Mapping[str, Macro]) -> None:
+        self._known = known
+        self._bodies: dict[str, _Body] = {}  # of those that were called before
 
-    def of(self, body: Tokens) -> Iterator[Token]:
+    def expanded(self, macro: Macro) -> Macro:
+        """The same macro without calls of the known ones.
+
+        Raises:
+            ExpansionError: a call does not fit its macro, or a name of a body would be taken for
+                another one where it is written.
+        """
+        return replace(macro, body=tuple(self._of(macro.body, macro, (macro.name,))))
+
+    def _of(self, body: Tokens, stored: Macro, path: tuple[str, ...]) -> Iterator[Token]:
         place = 0
         while place < len(body):
-            token, macro = body[place], self.known.get(body[place].name or "")
+            token = body[place]
+            macro = self._known.get(token.name) if token.name else None
             if macro is not None and _is_call(body, place):
                 end = _closing(body, place + 1)
-                yield from self._written(macro, token.space, body[place + 2 : end])
+                yield from self._written(macro, token.space, body[place + 2 : end], stored, path)
                 place = end + 1
             else:
                 yield token
                 place += 1
 
-    def _written(self, macro: Macro, space: str, between: Tokens) -> Iterator[Token]:
-        if macro.name in self.path:
+    def _written(
+        self, macro: Macro, space: str, between: Tokens, stored: Macro, path: tuple[str, ...]
+    ) -> Iterator[Token]:
+        if macro.name in path:
             raise ExpansionError(f"{macro.name} calls itself")
-        given = _arguments(macro, between)
-        arguments = {name: tuple(self.of(argument)) for name, argument in given.items()}
-        if macro.name not in self.bodies:
-            inner = replace(self, path=(*self.path, macro.name))
-            self.bodies[macro.name] = tuple(inner.of(macro.body))
-        body = self.bodies[macro.name]
-        self._check(macro, body, arguments)
+        arguments = {
+            name: tuple(self._of(argument, stored, path))
+            for name, argument in _arguments(macro, between).items()
+        }
+        body = self._body(macro, (*path, macro.name))
+        _check(macro, body, arguments, stored)
         yield Token("sign", "(", space)
-        yield from _substituted(body, arguments)
+        yield from _substituted(body.tokens, arguments)
         yield Token("sign", ")")
 
-    def _check(self, macro: Macro, body: Tokens, arguments: Mapping[str, Tokens]) -> None:
-        taken = self.stored.parameters.keys() - macro.parameters.keys()
-        for name in _references(body):
-            if name in taken:
-                raise ExpansionError(
-                    f"{name} in {macro.name} is a parameter of {self.stored.name}: qualify it"
-                )
-        own = {token.name for place, token in enumerate(body) if _is_cte(body, place)}
-        for name in (name for value in arguments.values() for name in _references(value)):
-            if name in own:
-                raise ExpansionError(f"{macro.name} is given {name}, and has a CTE of that name")
+    def _body(self, macro: Macro, path: tuple[str, ...]) -> _Body:
+        if macro.name not in self._bodies:
+            body = _trimmed(tuple(self._of(macro.body, macro, path)))
+            ctes = frozenset(t.name for at, t in enumerate(body) if t.name and _is_cte(body, at))
+            self._bodies[macro.name] = _Body(body, _references(body), ctes)
+        return self._bodies[macro.name]
+
+
+def _check(macro: Macro, body: _Body, arguments: Mapping[str, Tokens], stored: Macro) -> None:
+    """Refuse names that would be taken for others."""
+    if taken := body.references & (stored.parameters.keys() - macro.parameters.keys()):
+        raise ExpansionError(
+            f"{min(taken)} in {macro.name} is a parameter of {stored.name}: qualify it"
+        )
+    for argument in arguments.values():
+        if hidden := _references(argument) & body.ctes:
+            raise ExpansionError(f"{macro.name} is given {min(hidden)}, and has a CTE of that name")
 
 
 def _macro(statement: Tokens) -> Macro:
@@ -180,13 +197,17 @@ def _arguments(macro: Macro, between: Tokens) -> dict[str, Tokens]:
         name = name or next(in_order, None)
         if name is None or name not in macro.parameters or name in given:
             raise ExpansionError(f"{macro.name} does not take {text_of(argument)}")
-        given[name] = value
+        given[name] = _trimmed(value)
     for name, default in macro.parameters.items():
         if name not in given:
             if default is None:
                 raise ExpansionError(f"{macro.name} is called without {name}")
             given[name] = default
     return given
+
+
+def _trimmed(body: Tokens) -> Tokens:
+    return (body[0]._replace(space=""), *body[1:])
 
 
 def _named(argument: Tokens) -> tuple[str | None, Tokens]:
@@ -198,7 +219,7 @@ def _named(argument: Tokens) -> tuple[str | None, Tokens]:
 
 def _substituted(body: Tokens, arguments: Mapping[str, Tokens]) -> Iterator[Token]:
     for place, token in enumerate(body):
-        value = arguments.get(token.name or "")
+        value = arguments.get(token.name) if token.name else None
         if value is None or not _is_reference(body, place):
             yield token
         elif len(value) == 1:

@@ -13,6 +13,7 @@ from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from duckmf.connection import sqlfiles
 from duckmf.connection.functions import PURE, SIGNATURES, Udfs
+from duckmf.errors import CommandError
 from duckmf.statements import interrupts
 
 STORAGE_VERSION = (
@@ -60,6 +61,11 @@ def load(con: duckdb.DuckDBPyConnection | Loaded) -> Loaded:
     """
     if isinstance(con, Loaded):
         con = con._con
+    if isinstance(con, str | Path):
+        raise CommandError(
+            f"duckmf.load: {str(con)!r} is a file. duckmf.connect({str(con)!r}) opens it, with "
+            "duckmf; load takes a connection."
+        )
     add_functions(con)
     add_macros(con)
     return Loaded(con)

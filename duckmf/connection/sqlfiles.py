@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-from duckmf.connection.expand import Macro, expanded, macros, text_of
+from duckmf.connection.expand import Expander, Macro, macros, text_of
 
+GROUND = "model"  # the file of the vocabulary that the others are written in
 BATCH = "batch"  # the file whose macros take the place of plain ones of the same name
 # the files whose macros call Python functions
 NEED_PYTHON = frozenset(
@@ -38,6 +39,16 @@ def pure() -> str:
     return _statements(_public(path.stem for path in files() if path.stem not in NEED_PYTHON))
 
 
+def script() -> str:
+    """`pure` with the manual of each file, as a script that a shell without Python reads."""
+    parts = []
+    for path in files():
+        if path.stem not in NEED_PYTHON and (stored := _statements(_public([path.stem]))):
+            manual = path.read_text(encoding="utf-8").split("\n\n", 1)[0]
+            parts.append(f"{manual}\n\n{stored}")
+    return "\n".join(parts)
+
+
 @cache
 def served() -> str:
     """What stores the public macros for all sessions of a process that has the Python functions."""
@@ -55,18 +66,18 @@ def withdrawn() -> str:
 @cache
 def temporary() -> str:
     """What gives all public macros to one connection; those of batch.sql replace plain ones."""
-    batch = _of_file(BATCH)
-    known = _plain() | batch
+    known = _plain() | _of_file(BATCH)
+    expander = Expander(known)
     return "".join(
         made.sql(temp=True) + made.comment_sql(temp=True)
-        for made in (expanded(known[name], known) for name in known if _is_public(name))
+        for made in (expander.expanded(m) for m in known.values() if _is_public(m.name))
     )
 
 
 @cache
 def type_of(helper: str) -> str:
     """The SQL type of a helper that is `null::<type>`: SQL and Python have one schema."""
-    return text_of(_plain()[helper].body).removeprefix("null::")
+    return text_of(_of_file(GROUND)[helper].body).removeprefix("null::")
 
 
 @cache
@@ -86,10 +97,16 @@ def _plain() -> dict[str, Macro]:
 
 
 def _public(stems: Iterable[str]) -> Iterator[Macro]:
+    expander = Expander(_plain())
     for stem in sorted(stems):
         for name, macro in _of_file(stem).items():
             if _is_public(name):
-                yield expanded(macro, _plain())
+                yield expander.expanded(macro)
+
+
+def helpers() -> frozenset[str]:
+    """The names of all helpers."""
+    return frozenset(name for name in _plain() | _of_file(BATCH) if not _is_public(name))
 
 
 def _is_public(name: str) -> bool:

@@ -1,19 +1,19 @@
-"""Algebra of 16 x 16 tiles in a flat float32 array: what LLVM does not vectorize by itself.
+"""Algebra of 16 x 16 tiles in a flat float32 array.
 
-A tile, a line of 16 and a pair of lines are named by the place where they begin. Each operation
-stands here twice: as a NumPy function, which defines it and runs where the JIT is off, and as the
-vector instructions that a compiled kernel gets in its place. The vectors are 16 floats wide: one
-AVX-512 register, or several narrower ones.
+A tile, a line of 16 and a pair of lines are named by the place where they begin. The vectors of a
+compiled kernel are a line each: one AVX-512 register, or several narrower ones.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from llvmlite import binding, ir
-from numba import config, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from duckmf.kernels.vectors import Writer, replaced_by
 
 TILE = 16
 AREA = TILE * TILE
@@ -23,9 +23,7 @@ STRIP = 16 if binding.get_host_cpu_features().get("avx512f") else 4
 WAYS = 4
 
 VECTOR = ir.VectorType(ir.FloatType(), TILE)
-UNDEFINED, ZERO = ir.Constant(VECTOR, ir.Undefined), ir.Constant(VECTOR, [0.0] * TILE)
-ONE = ir.Constant(VECTOR, [1.0] * TILE)
-FUSED = ("contract",)
+ZERO, ONE = ir.Constant(VECTOR, [0.0] * TILE), ir.Constant(VECTOR, [1.0] * TILE)
 
 
 def aligned(size: int) -> NDArray[np.float32]:
@@ -35,70 +33,8 @@ def aligned(size: int) -> NDArray[np.float32]:
     return array[skipped : skipped + size]
 
 
-class _Emitter:
-    """Writes vector instructions into a kernel, on the array that is one of its arguments."""
-
-    def __init__(self, context, builder, signature, arguments, array=0):
-        view = context.make_array(signature.args[array])
-        self.data = view(context, builder, arguments[array]).data
-        self.builder = builder
-
-    def float(self, start, offset):
-        """The address `offset` floats behind `start`."""
-        return self.builder.gep(self.data, [self.builder.add(start, start.type(offset))])
-
-    def line(self, start, offset=0):
-        """The address of a line."""
-        return self.builder.bitcast(self.float(start, offset), VECTOR.as_pointer())
-
-    def load(self, start, offset=0):
-        """A line."""
-        return self.builder.load(self.line(start, offset), align=4)
-
-    def store(self, vector, start, offset=0):
-        """Write a line."""
-        self.builder.store(vector, self.line(start, offset), align=4)
-
-    def load_everywhere(self, start, offset):
-        """One float in all lanes."""
-        return self.everywhere(self.builder.load(self.float(start, offset)))
-
-    def everywhere(self, scalar):
-        """A scalar in all lanes."""
-        return self.spread(self.builder.insert_element(UNDEFINED, scalar, ir.IntType(32)(0)), 0)
-
-    def spread(self, vector, lane):
-        """One lane of a vector in all lanes."""
-        return self.shuffle(vector, UNDEFINED, [lane] * TILE)
-
-    def shuffle(self, x, y, lanes):
-        """The lanes of x, 0 to 15, and y, 16 to 31, that `lanes` lists."""
-        indices = ir.Constant(ir.VectorType(ir.IntType(32), TILE), lanes)
-        return self.builder.shuffle_vector(x, y, indices)
-
-    def multiply_add(self, x, y, total):
-        """x y + total."""
-        return self.builder.fadd(total, self.builder.fmul(x, y, flags=FUSED), flags=FUSED)
-
-    def sums(self, n, count, step):
-        """`count` sums over t = 0 .. n - 1, in registers; step(t, sums) gives them with term t."""
-        builder = self.builder
-        entry, head = builder.block, builder.append_basic_block("head")
-        body, done = builder.append_basic_block("body"), builder.append_basic_block("done")
-        builder.branch(head)
-        builder.position_at_end(head)
-        t = builder.phi(n.type)
-        sums = [builder.phi(VECTOR) for _ in range(count)]
-        builder.cbranch(builder.icmp_signed("<", t, n), body, done)
-        builder.position_at_end(body)
-        for total, more in zip(sums, step(t, sums), strict=True):
-            total.add_incoming(ZERO, entry)
-            total.add_incoming(more, body)
-        t.add_incoming(n.type(0), entry)
-        t.add_incoming(builder.add(t, n.type(1)), body)
-        builder.branch(head)
-        builder.position_at_end(done)
-        return sums
+class _Tiles(Writer):
+    """Writes the operations of tiles, whose lines are vectors."""
 
     def totals(self, vectors):
         """The sums of 16 vectors, that of vector a in lane a."""
@@ -136,11 +72,6 @@ class _Emitter:
         return sums
 
 
-def _compiled(operation):
-    """Let `operation` stand for the NumPy function in compiled kernels."""
-    return lambda function: function if config.DISABLE_JIT else operation
-
-
 def _lines(array, at, n):
     return array[at : at + n * TILE].reshape(n, TILE)
 
@@ -148,7 +79,7 @@ def _lines(array, at, n):
 @intrinsic
 def _add_product(typing, array, c, left, right, n, sign):
     def generate(context, builder, signature, arguments):
-        emit = _Emitter(context, builder, signature, arguments)
+        emit = _Tiles(context, builder, signature, arguments)
         _, c, left, right, n, sign = arguments
         for strip in range(0, TILE, STRIP):
             first = builder.add(left, left.type(strip))
@@ -162,7 +93,7 @@ def _add_product(typing, array, c, left, right, n, sign):
     return types.void(array, place, place, place, place, types.float32), generate
 
 
-@_compiled(_add_product)
+@replaced_by(_add_product)
 def add_product(array, c, left, right, n, sign):
     """C += sign * L'R for L (n, 16), R (n, 16) and the tile C."""
     L, R = _lines(array, left, n), _lines(array, right, n)
@@ -172,7 +103,7 @@ def add_product(array, c, left, right, n, sign):
 @intrinsic
 def _set_product(typing, array, c, left, right):
     def generate(context, builder, signature, arguments):
-        emit = _Emitter(context, builder, signature, arguments)
+        emit = _Tiles(context, builder, signature, arguments)
         _, c, left, right = arguments
         for strip in range(0, TILE, STRIP):
             first = builder.add(left, left.type(strip))
@@ -184,7 +115,7 @@ def _set_product(typing, array, c, left, right):
     return types.void(array, types.intp, types.intp, types.intp), generate
 
 
-@_compiled(_set_product)
+@replaced_by(_set_product)
 def set_product(array, c, left, right):
     """C = L'R for three different tiles."""
     L, R = _lines(array, left, TILE), _lines(array, right, TILE)
@@ -194,7 +125,7 @@ def set_product(array, c, left, right):
 @intrinsic
 def _add_pair_product(typing, array, c, left, right, n, sign):
     def generate(context, builder, signature, arguments):
-        emit = _Emitter(context, builder, signature, arguments)
+        emit = _Tiles(context, builder, signature, arguments)
         _, c, left, right, n, sign = arguments
         steps = builder.sdiv(builder.add(n, n.type(WAYS - 1)), n.type(WAYS))
         for i, total in enumerate(emit.products(left, right, steps, 2, 2, WAYS)):
@@ -206,7 +137,7 @@ def _add_pair_product(typing, array, c, left, right, n, sign):
     return types.void(array, place, place, place, place, types.float32), generate
 
 
-@_compiled(_add_pair_product)
+@replaced_by(_add_pair_product)
 def add_pair_product(array, c, left, right, n, sign):
     """C += sign * L'R for L (n, 2), R (n, 16) and C (2, 16).
 
@@ -219,7 +150,7 @@ def add_pair_product(array, c, left, right, n, sign):
 @intrinsic
 def _add_rows(typing, array, to, tiles, x, n, sign):
     def generate(context, builder, signature, arguments):
-        emit = _Emitter(context, builder, signature, arguments)
+        emit = _Tiles(context, builder, signature, arguments)
         _, to, tiles, x, n, sign = arguments
 
         def step(t, sums):
@@ -238,7 +169,7 @@ def _add_rows(typing, array, to, tiles, x, n, sign):
     return types.void(array, place, place, place, place, types.float32), generate
 
 
-@_compiled(_add_rows)
+@replaced_by(_add_rows)
 def add_rows(array, to, tiles, x, n, sign):
     """The line at `to` += sign * sum_j T_j x_j, of n tiles and n lines that follow each other."""
     for j in range(n):
@@ -250,8 +181,8 @@ def add_rows(array, to, tiles, x, n, sign):
 @intrinsic
 def _add_errors(typing, array, to, tiles, x, n, confidences, first, w0, target, tally):
     def generate(context, builder, signature, arguments):
-        emit = _Emitter(context, builder, signature, arguments)
-        given = _Emitter(context, builder, signature, arguments, array=5)
+        emit = _Tiles(context, builder, signature, arguments)
+        given = _Tiles(context, builder, signature, arguments, array=5)
         _, to, tiles, x, n, _, first, w0, target, tally = arguments
 
         def score(j, sums):
@@ -290,7 +221,7 @@ def _add_errors(typing, array, to, tiles, x, n, confidences, first, w0, target, 
     return types.void(array, *places, confidences, place, factor, factor, place), generate
 
 
-@_compiled(_add_errors)
+@replaced_by(_add_errors)
 def add_errors(array, to, tiles, x, n, confidences, first, w0, target, tally):
     """y += sum_t (target c_t - (c_t - w0) s_t) q_t for the scores s_t = <q_t, x> of 16 rows q_t.
 
@@ -311,7 +242,7 @@ def _invert_factor(typing, array, at):
     """D = R' diag(R)^-1 R by elimination; with S = diag(R)^-1 R, U^-1 is S^-1 diag(R)^-1/2."""
 
     def generate(context, builder, signature, arguments):
-        emit = _Emitter(context, builder, signature, arguments)
+        emit = _Tiles(context, builder, signature, arguments)
         _, at = arguments
         R = [emit.load(at, t * TILE) for t in range(TILE)]
         S, pivots = [], ONE
@@ -336,7 +267,7 @@ def _invert_factor(typing, array, at):
     return types.boolean(array, types.intp), generate
 
 
-@_compiled(_invert_factor)
+@replaced_by(_invert_factor)
 def invert_factor(array, at):
     """Replace the tile D = U'U by the inverse of U; whether D was positive definite."""
     D = _lines(array, at, TILE)
@@ -355,7 +286,7 @@ def invert_factor(array, at):
 @intrinsic
 def _interleave(typing, array, to, pair):
     def generate(context, builder, signature, arguments):
-        emit = _Emitter(context, builder, signature, arguments)
+        emit = _Tiles(context, builder, signature, arguments)
         _, to, pair = arguments
         a, b = emit.load(pair), emit.load(pair, TILE)
         lanes = [lane for i in range(TILE) for lane in (i, TILE + i)]
@@ -366,7 +297,7 @@ def _interleave(typing, array, to, pair):
     return types.void(array, types.intp, types.intp), generate
 
 
-@_compiled(_interleave)
+@replaced_by(_interleave)
 def interleave(array, to, pair):
     """Copy a pair of lines, (2, 16), as (16, 2)."""
     array[to : to + 2 * TILE] = _lines(array, pair, 2).T.ravel()
@@ -375,7 +306,7 @@ def interleave(array, to, pair):
 @intrinsic
 def _combine_lines(typing, array, to, a, x, b, y, n):
     def generate(context, builder, signature, arguments):
-        emit = _Emitter(context, builder, signature, arguments)
+        emit = _Tiles(context, builder, signature, arguments)
         _, to, a, x, b, y, n = arguments
         a, b = emit.everywhere(a), emit.everywhere(b)
 
@@ -393,7 +324,7 @@ def _combine_lines(typing, array, to, a, x, b, y, n):
     return types.void(array, place, factor, place, factor, place, place), generate
 
 
-@_compiled(_combine_lines)
+@replaced_by(_combine_lines)
 def combine_lines(array, to, a, x, b, y, n):
     """The n lines at `to` = a x + b y."""
     size = n * TILE
@@ -405,7 +336,7 @@ def combine_lines(array, to, a, x, b, y, n):
 @intrinsic
 def _inner_product(typing, array, x, y, n):
     def generate(context, builder, signature, arguments):
-        emit = _Emitter(context, builder, signature, arguments)
+        emit = _Tiles(context, builder, signature, arguments)
         _, x, y, n = arguments
 
         def step(t, sums):
@@ -416,14 +347,14 @@ def _inner_product(typing, array, x, y, n):
         (lanes,) = emit.sums(n, 1, step)
         half = TILE
         while half := half // 2:
-            low = emit.shuffle(lanes, UNDEFINED, [(i + half) % TILE for i in range(TILE)])
+            low = emit.shuffle(lanes, emit.undefined, [(i + half) % TILE for i in range(TILE)])
             lanes = builder.fadd(lanes, low)
         return builder.fpext(builder.extract_element(lanes, ir.IntType(32)(0)), ir.DoubleType())
 
     return types.float64(array, types.intp, types.intp, types.intp), generate
 
 
-@_compiled(_inner_product)
+@replaced_by(_inner_product)
 def inner_product(array, x, y, n):
     """<x, y> of n lines each."""
     return float(array[x : x + n * TILE] @ array[y : y + n * TILE])
@@ -432,13 +363,13 @@ def inner_product(array, x, y, n):
 @intrinsic
 def _clear_line(typing, array, at):
     def generate(context, builder, signature, arguments):
-        _Emitter(context, builder, signature, arguments).store(ZERO, arguments[1])
+        _Tiles(context, builder, signature, arguments).store(ZERO, arguments[1])
         return context.get_dummy_value()
 
     return types.void(array, types.intp), generate
 
 
-@_compiled(_clear_line)
+@replaced_by(_clear_line)
 def clear_line(array, at):
     """Set a line to zero."""
     array[at : at + TILE] = 0.0
@@ -447,15 +378,15 @@ def clear_line(array, at):
 @intrinsic
 def _copy_line(typing, array, to, source, start):
     def generate(context, builder, signature, arguments):
-        target = _Emitter(context, builder, signature, arguments)
-        source = _Emitter(context, builder, signature, arguments, array=2)
+        target = _Tiles(context, builder, signature, arguments)
+        source = _Tiles(context, builder, signature, arguments, array=2)
         target.store(source.load(arguments[3]), arguments[1])
         return context.get_dummy_value()
 
     return types.void(array, types.intp, source, types.intp), generate
 
 
-@_compiled(_copy_line)
+@replaced_by(_copy_line)
 def copy_line(array, to, source, start):
     """Copy a line of another array."""
     array[to : to + TILE] = source[start : start + TILE]
@@ -464,8 +395,8 @@ def copy_line(array, to, source, start):
 @intrinsic
 def _copy_scaled_line(typing, array, to, source, start, factor):
     def generate(context, builder, signature, arguments):
-        target = _Emitter(context, builder, signature, arguments)
-        source = _Emitter(context, builder, signature, arguments, array=2)
+        target = _Tiles(context, builder, signature, arguments)
+        source = _Tiles(context, builder, signature, arguments, array=2)
         factor = target.everywhere(arguments[4])
         target.store(builder.fmul(source.load(arguments[3]), factor), arguments[1])
         return context.get_dummy_value()
@@ -473,7 +404,7 @@ def _copy_scaled_line(typing, array, to, source, start, factor):
     return types.void(array, types.intp, source, types.intp, types.float32), generate
 
 
-@_compiled(_copy_scaled_line)
+@replaced_by(_copy_scaled_line)
 def copy_scaled_line(array, to, source, start, factor):
     """Copy a line of another array, times a factor."""
     array[to : to + TILE] = np.float32(factor) * source[start : start + TILE]
@@ -485,7 +416,7 @@ def _prefetch_line(typing, array, at):
         number, byte = ir.IntType(32), ir.IntType(8).as_pointer()
         prefetch = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
         prefetch = cgutils.get_or_insert_function(builder.module, prefetch, "llvm.prefetch.p0")
-        line = _Emitter(context, builder, signature, arguments).line(arguments[1])
+        line = _Tiles(context, builder, signature, arguments).line(arguments[1])
         read, soon, data = number(0), number(3), number(1)
         builder.call(prefetch, [builder.bitcast(line, byte), read, soon, data])
         return context.get_dummy_value()
@@ -493,6 +424,6 @@ def _prefetch_line(typing, array, at):
     return types.void(array, types.intp), generate
 
 
-@_compiled(_prefetch_line)
+@replaced_by(_prefetch_line)
 def prefetch_line(array, at):
     """Begin to load a line that will be needed soon."""

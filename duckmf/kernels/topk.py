@@ -6,9 +6,6 @@ for at that moment. The few that come near it are remembered and in the end scor
 sums (`list_dot_product`: one term after the other), and ordered by that score and the item's place.
 Screening is off by at most some margin, which is subtracted from what the list asks for: no item of
 the right list is ever missed, ties included.
-
-Items lie in panels of WIDTH, users in tiles of HEIGHT: as many sums as registers hold. Vectors have
-one number more than there are factors, 1 for users and b_i for items.
 """
 
 from __future__ import annotations
@@ -16,140 +13,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from llvmlite import binding, ir
-from numba import config, types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from duckmf.kernels.jit import exact, kernel, part
+from duckmf.kernels.screening import HEIGHT, LANES, WIDTH, first, fused, screen
 
-_FEATURES = binding.get_host_cpu_features()
-# Floats in a register, and users in a tile: 3 registers of items by so many users, summed at once
-LANES, HEIGHT = (16, 8) if _FEATURES.get("avx512f") else (8, 4) if _FEATURES.get("avx") else (4, 8)
-WIDTH = 3 * LANES
 BLOCK = 64  # users that are ranked at a time: their state stays in the cache
-
-VECTOR = ir.VectorType(ir.FloatType(), LANES)
-FUSED = ("contract",)
-
-
-def _compiled(operation):
-    """Let `operation` stand for the plain function in compiled kernels."""
-    return lambda function: function if config.DISABLE_JIT else operation
-
-
-@intrinsic
-def _screen(typing, scores, masks, panels, panel, tiles, tile, n, thresholds, low, hidden, row):
-    def generate(context, builder, signature, arguments):
-        number, wide = arguments[3].type, ir.IntType(64)
-
-        def data(i):
-            return context.make_array(signature.args[i])(context, builder, arguments[i]).data
-
-        def element(array, start, offset):
-            return builder.gep(array, [builder.add(start, number(offset))])
-
-        def vector(array, start, offset):
-            return builder.bitcast(element(array, start, offset), VECTOR.as_pointer())
-
-        def spread(scalar):
-            lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-            undefined = ir.Constant(VECTOR, ir.Undefined)
-            first = builder.insert_element(undefined, scalar, ir.IntType(32)(0))
-            return builder.shuffle_vector(first, undefined, lanes)
-
-        scores, masks, panels, tiles, thresholds, hidden = map(data, (0, 1, 2, 4, 7, 9))
-        _, _, _, panel, _, tile, n, _, low, _, row = arguments
-        entry, head = builder.block, builder.append_basic_block("head")
-        body, done = builder.append_basic_block("body"), builder.append_basic_block("done")
-        builder.branch(head)
-        builder.position_at_end(head)
-        t = builder.phi(number)
-        sums = [[builder.phi(VECTOR) for _ in range(3)] for _ in range(HEIGHT)]
-        builder.cbranch(builder.icmp_signed("<", t, n), body, done)
-        builder.position_at_end(body)
-        q = builder.add(panel, builder.mul(t, number(WIDTH)))
-        p = builder.add(tile, builder.mul(t, number(HEIGHT)))
-        Q = [builder.load(vector(panels, q, v * LANES), align=4) for v in range(3)]
-        for u in range(HEIGHT):
-            x = spread(builder.load(element(tiles, p, u)))
-            for v in range(3):
-                product = builder.fmul(x, Q[v], flags=FUSED)
-                more = builder.fadd(sums[u][v], product, flags=FUSED)
-                sums[u][v].add_incoming(ir.Constant(VECTOR, [0.0] * LANES), entry)
-                sums[u][v].add_incoming(more, body)
-        t.add_incoming(number(0), entry)
-        t.add_incoming(builder.add(t, number(1)), body)
-        builder.branch(head)
-        builder.position_at_end(done)
-        found, who = [], wide(0)
-        for u in range(HEIGHT):
-            threshold, mask = spread(builder.load(element(thresholds, low, u))), wide(0)
-            for v in range(3):
-                # unordered: what is no number is looked at, too
-                reached = builder.fcmp_unordered(">=", sums[u][v], threshold)
-                bits = builder.zext(builder.bitcast(reached, ir.IntType(LANES)), wide)
-                mask = builder.or_(mask, builder.shl(bits, wide(v * LANES)))
-            mask = builder.and_(mask, builder.not_(builder.load(element(hidden, row, u))))
-            found.append(mask)
-            any_lane = builder.zext(builder.icmp_unsigned("!=", mask, wide(0)), wide)
-            who = builder.or_(who, builder.shl(any_lane, wide(u)))
-        with builder.if_then(builder.icmp_unsigned("!=", who, wide(0)), likely=False):
-            for u in range(HEIGHT):
-                builder.store(found[u], element(masks, number(0), u))
-                for v in range(3):
-                    at = vector(scores, number(0), u * WIDTH + v * LANES)
-                    builder.store(sums[u][v], at, align=4)
-        return who
-
-    place = types.intp
-    arrays = (scores, masks, panels, place, tiles, place, place, thresholds, place, hidden, place)
-    return types.int64(*arrays), generate
-
-
-@_compiled(_screen)
-def screen(scores, masks, panels, panel, tiles, tile, n, thresholds, low, hidden, row):
-    """Score a tile of users against a panel: which users find a score they ask for, as bits.
-
-    panels, tiles, hidden: flat, read from panel, tile and row on; thresholds: read from low on.
-    If there are such users, masks (HEIGHT,) gets a bit for each such lane that is not hidden, and
-    scores (HEIGHT * WIDTH,) all scores.
-    """
-    Q = panels[panel : panel + n * WIDTH].reshape(n, WIDTH)
-    P = tiles[tile : tile + n * HEIGHT].reshape(n, HEIGHT)
-    scores[:] = (P.T @ Q).ravel()
-    reached = ~(scores.reshape(HEIGHT, WIDTH) < thresholds[low : low + HEIGHT, None])
-    masks[:] = [sum(1 << int(lane) for lane in np.flatnonzero(lanes)) for lanes in reached]
-    masks &= ~hidden[row : row + HEIGHT]
-    return sum(1 << int(u) for u in np.flatnonzero(masks))
-
-
-@intrinsic
-def _first(typing, mask):
-    def generate(context, builder, signature, arguments):
-        return builder.cttz(arguments[0], ir.IntType(1)(1))
-
-    return types.int64(types.int64), generate
-
-
-@_compiled(_first)
-def first(mask):
-    """The lowest bit of a mask that is not zero."""
-    return (int(mask) & -int(mask)).bit_length() - 1
-
-
-@intrinsic
-def _fused(typing, x, y, total):
-    def generate(context, builder, signature, arguments):
-        return builder.fma(*arguments)
-
-    return types.float32(types.float32, types.float32, types.float32), generate
-
-
-@_compiled(_fused)
-def fused(x, y, total):
-    """x y + total, rounded once."""
-    return np.float32(np.float64(x) * y + total)
 
 
 class Items(NamedTuple):

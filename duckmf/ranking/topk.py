@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from duckmf.errors import DataError
 from duckmf.kernels import topk as kernels
+from duckmf.kernels.screening import HEIGHT, WIDTH
 from duckmf.kernels.threads import Workers
-from duckmf.kernels.topk import BLOCK, HEIGHT, WIDTH
+from duckmf.kernels.topk import BLOCK
 
 Floats: TypeAlias = NDArray[np.float32]
 Codes: TypeAlias = NDArray[np.int32]

@@ -6,14 +6,14 @@ from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from duckmf.algorithms import projection
-from duckmf.arrow import elements, lists_of, rows_of, vectors
+from duckmf.arrow import elements, rows_of, vectors
 from duckmf.errors import DataError
 
 Column: TypeAlias = pa.ChunkedArray
-Matrix: TypeAlias = NDArray[np.float64]
+Lengths: TypeAlias = NDArray[np.int32]
 
 TERMS = pa.struct({"bias": pa.float32(), "factors": pa.list_(pa.float32())})
 
@@ -28,11 +28,14 @@ def projected(
     """The bias and factors of new rows, one struct each.
 
     Every column holds one list: the ratings of the known rows, their biases and factors, and the
-    content of known and of new rows, a list of numbers or of texts each.
+    content of known and of new rows, a list of numbers or of texts each. A text that no known row
+    has is absent.
 
     Raises:
         DataError: there is nothing to learn from, or the content does not fit together.
     """
+    from duckmf.algorithms import projection  # loads scipy, which other functions do without
+
     weights = elements(n).astype(np.float64)
     if not len(weights):
         raise DataError(
@@ -40,13 +43,19 @@ def projected(
             "give their content too, to learn from."
         )
     Y, has_bias = _terms(*terms)
-    X, X_new = _features(known.chunk(0).flatten(), new.chunk(0).flatten())
+    content = known.chunk(0).flatten(), new.chunk(0).flatten()
+    if pa.types.is_string(content[0].type.value_type):
+        texts = content[0].flatten().unique().drop_null().sort()
+        X, X_new = (projection.one_hot(*_codes(lists, texts), len(texts)) for lists in content)
+    else:
+        n_features = len(content[0][0])
+        X, X_new = (projection.numeric(*_numbers(lists), n_features) for lists in content)
     made = projection.fit(X, Y, weights, regularization)(X_new)
     bias, factors = (made[:, 0], made[:, 1:]) if has_bias else (None, made)
     return rows_of(TERMS, (bias, factors if factors.shape[1] else None))
 
 
-def _terms(bias: Column, factors: Column) -> tuple[Matrix, bool]:
+def _terms(bias: Column, factors: Column) -> tuple[NDArray[np.float64], bool]:
     """[b, q] of the known rows, and whether they have a bias."""
     b = elements(bias).astype(np.float64)
     Q = vectors(pa.chunked_array([factors.chunk(0).flatten()])).astype(np.float64)
@@ -54,21 +63,12 @@ def _terms(bias: Column, factors: Column) -> tuple[Matrix, bool]:
     return (np.column_stack([np.nan_to_num(b), Q]) if has_bias else Q), has_bias
 
 
-def _features(known: pa.Array, new: pa.Array) -> tuple[Matrix, Matrix]:
-    """The content of both as rows of numbers."""
-    (indptr, values), (indptr_new, values_new) = (
-        lists_of(pa.chunked_array([lists])) for lists in (known, new)
-    )
-    counts, counts_new = np.diff(indptr), np.diff(indptr_new)
-    if pa.types.is_string(known.type.value_type):
-        names = sorted({text for text in values if text is not None})
-        columns = {text: column for column, text in enumerate(names)}
-        return (
-            projection.one_hot(counts, values, columns),
-            projection.one_hot(counts_new, values_new, columns),
-        )
-    n_features = int(counts[0])
-    return (
-        projection.numeric(counts, values, n_features),
-        projection.numeric(counts_new, values_new, n_features),
-    )
+def _codes(lists: pa.Array, texts: pa.Array) -> tuple[Lengths, NDArray[np.int32]]:
+    """How long each list is, and the places of the elements of all among some texts, or -1."""
+    codes = pc.index_in(lists.flatten(), texts).fill_null(-1)
+    return lists.value_lengths().to_numpy(), codes.to_numpy()
+
+
+def _numbers(lists: pa.Array) -> tuple[Lengths, NDArray[np.float64]]:
+    """How long each list is, and the elements of all; NaN for a NULL."""
+    return lists.value_lengths().to_numpy(), lists.flatten().to_numpy(zero_copy_only=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol, TypeAlias
@@ -15,8 +15,9 @@ import numpy as np
 from duckmf.errors import OptionError
 from duckmf.tuning.space import Range, Space
 
-# So many combinations are listed and shuffled; of more, some are drawn.
+# The most combinations that are listed.
 FEW = 100_000
+BATCH = 64  # points at a time
 # A search that comes upon nothing new so often has nothing new left.
 REPEATS = 200
 
@@ -59,11 +60,11 @@ def find(name: str, spaces: list[Space], n_trials: int, seed: int) -> Search:
         OptionError: there is no such search, or it cannot search these spaces.
     """
     if name == "grid":
-        return Grid(spaces, seed)
+        return GridSearch(spaces, seed)
     if name == "random":
-        return Random(spaces, n_trials, seed)
+        return RandomSearch(spaces, n_trials, seed)
     if name == "tpe":
-        return Tpe(spaces, n_trials, seed)
+        return TpeSearch(spaces, n_trials, seed)
     raise OptionError(f"mf_fit: search is {name!r}; give one of 'grid', 'random', 'tpe'.")
 
 
@@ -87,7 +88,7 @@ def size(spaces: list[Space]) -> float:
     return sum(math.prod(len(values) for values in space.choices.values()) for space in spaces)
 
 
-class Grid:
+class GridSearch:
     """All combinations; who comes first decides who is stopped, so central ones do."""
 
     def __init__(self, spaces: list[Space], seed: int) -> None:
@@ -133,49 +134,66 @@ def _distance(tried: Try) -> float:
     )
 
 
-class Random:
-    """Combinations drawn evenly, each once."""
+class RandomSearch:
+    """Combinations spread evenly over all there are, each once, from a scrambled Halton sequence.
+
+    Its first points, however many, leave smaller gaps than points drawn one by one.
+
+    Sources: Bergstra and Bengio 2012, "Random search for hyper-parameter optimization"; Owen 2017,
+    "A randomized Halton algorithm in R".
+    """
 
     def __init__(self, spaces: list[Space], n_trials: int, seed: int) -> None:
-        self._spaces, self._rng = spaces, np.random.default_rng(seed)
         n = size(spaces)
-        most = int(min(n_trials, n))
-        listed = iter(shuffled(spaces, seed)) if n <= FEW else fresh(self._draw)
-        self.n_trials = most
-        self._rest = itertools.islice(listed, most)
+        self.n_trials = int(min(n_trials, n))
+        # of many points some combinations may be far away, of few all are listed
+        listed = shuffled(spaces, seed) if n <= FEW else []
+        self._rest = itertools.islice(fresh(spread(spaces, seed), listed), self.n_trials)
 
     def propose(self, most: int) -> list[Try]:
         """What to try next; nothing at the end."""
         return list(itertools.islice(self._rest, most))
 
     def learn(self, outcomes: list[Outcome]) -> None:
-        """Draws do not depend on what came before."""
-
-    def _draw(self) -> Try:
-        space = self._spaces[int(self._rng.integers(len(self._spaces)))]
-        searched = {
-            name: values[int(self._rng.integers(len(values)))]
-            for name, values in space.choices.items()
-        }
-        searched |= {name: span.at(self._rng.random()) for name, span in space.ranges.items()}
-        return Try(space, searched)
+        """Points do not depend on what came before."""
 
 
-def fresh(draw: Callable[[], Try]) -> Iterator[Try]:
-    """Draws without those that came before, until nothing new comes."""
-    seen: set[str] = set()
+def spread(spaces: list[Space], seed: int) -> Iterator[Try]:
+    """The combinations that a sequence of points comes upon, without end.
+
+    A point has a coordinate for each option of the algorithm with the most, and one that tells the
+    algorithm.
+    """
+    qmc = import_module("scipy.stats.qmc")  # it takes its time to load, and most do without
+    n_options = max(len(space.choices) + len(space.ranges) for space in spaces)
+    points = qmc.Halton(n_options + 1, rng=np.random.default_rng(seed))
     while True:
-        for _ in range(REPEATS):
-            drawn = draw()
-            if drawn.key not in seen:
-                break
-        else:
-            return
-        seen.add(drawn.key)
-        yield drawn
+        for *shares, of_algorithm in points.random(BATCH).tolist():
+            space = spaces[int(of_algorithm * len(spaces))]
+            rest = iter(shares)
+            searched = {
+                name: values[int(next(rest) * len(values))]
+                for name, values in space.choices.items()
+            }
+            searched |= {name: span.at(next(rest)) for name, span in space.ranges.items()}
+            yield Try(space, searched)
 
 
-class Tpe:
+def fresh(tries: Iterable[Try], listed: Iterable[Try]) -> Iterator[Try]:
+    """Tries without those that came before, until nothing new comes; then what else is listed."""
+    seen: set[str] = set()
+    repeats = 0
+    for tried in tries:
+        repeats = repeats + 1 if tried.key in seen else 0
+        if repeats == REPEATS:
+            break
+        if not repeats:
+            seen.add(tried.key)
+            yield tried
+    yield from (tried for tried in listed if tried.key not in seen)
+
+
+class TpeSearch:
     """Where good trials are dense, by optuna's tree-structured Parzen estimator.
 
     Source: Bergstra, Bardenet, Bengio and Kegl 2011, "Algorithms for hyper-parameter optimization".

@@ -8,6 +8,7 @@ import pytest
 
 from duckmf.algorithms import projection
 from duckmf.errors import DataError
+from tests.naive import projection as naive
 
 
 @pytest.fixture
@@ -64,6 +65,46 @@ def test_one_row_gives_its_own_terms_and_too_many_features_are_refused():
     ) == (pytest.approx(np.array([[2.0, 5.0]])))
     with pytest.raises(DataError, match="vector has 4,097 features; give at most 4,096"):
         projection.fit(np.ones((2, 4097)), np.ones((2, 1)), np.ones(2))
+
+
+@pytest.mark.parametrize("regularization", [None, 1e-6, 0.3, 100.0])
+@pytest.mark.parametrize("n_texts", [1, 5, 40])
+def test_lists_of_codes_give_what_their_zeros_and_ones_give(n_texts, regularization):
+    rng = np.random.default_rng(n_texts)
+    lists = [rng.integers(-1, n_texts, rng.integers(0, 6)).tolist() for _ in range(60)]
+    lists = [[*codes, *codes[:1]] if row % 2 else codes for row, codes in enumerate(lists)]
+    n, Y = rng.integers(1, 900, 60).astype(float), rng.normal(size=(60, 4))
+    dense = naive.one_hot(lists, range(n_texts))
+    Y[:, 0] += dense[:, 0]
+    counts = np.array([len(codes) for codes in lists], np.int32)
+    codes = np.concatenate([np.array(codes, np.int32) for codes in lists])
+    sparse = projection.one_hot(counts, codes, n_texts)
+    assert np.array_equal(sparse.toarray(), dense)
+    expected = naive.fit(dense, Y, n, regularization)[0](dense)
+    for X in (dense, sparse):
+        fitted = projection.fit(X, Y, n, regularization)
+        assert fitted(X) == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize("mean", [0.0, 2000.0])
+def test_numbers_give_what_their_eigenvectors_give(content, mean):
+    X, Y, n = content
+    assert projection.fit(X + mean, Y, n)(X + mean) == (
+        pytest.approx(naive.fit(X, Y, n)[0](X), rel=1e-5, abs=1e-6)
+    )
+
+
+def test_features_that_say_the_same_share_their_weight_also_with_lambda_0(content):
+    X, Y, n = content
+    once, twice = projection.fit(X, Y, n, 0.0), projection.fit(np.hstack([X, X]), Y, n, 0.0)
+    halves = np.vstack([once.W, once.W]) / 2
+    assert np.allclose(twice.W, halves, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_features", [0, 3])
+def test_features_that_say_nothing_give_the_mean(n_features):
+    X, Y, n = np.ones((4, n_features)), np.arange(8.0).reshape(4, 2), np.array([1.0, 2, 3, 4])
+    assert projection.fit(X, Y, n)(X) == pytest.approx(np.tile(n @ Y / 10, (4, 1)))
 
 
 @pytest.fixture
@@ -172,6 +213,7 @@ def test_users_too_from_numbers_of_any_type(cold):
     [
         ("films, movies, movie_id, 3", "vector is of type INTEGER. Give a list of numbers or of texts."),
         ("films, movies, movie_id, [1, null]", "vector holds a number that is NULL or not finite; correct it."),
+        ("films, movies, movie_id, if(movie_id in (from cold), ['nan'::double], [1])", "vector holds a number that is NULL or not finite; correct it."),
         ("films, movies, movie_id, if(movie_id = 1, [1], [1, 2])", "vector has 1 numbers in one row and 2 in another."),
         ("films, movies, movie_id, if(movie_id = 1, null, genres)", "vector is NULL in 1 of 9742 rows. Leave them out."),
         ("films, movies, nullif(movie_id, 3), genres", "the id is NULL in 1 of 9742 rows of features. Leave them out."),

@@ -105,6 +105,27 @@ def test_loading_leaves_the_heavy_modules_for_the_first_training():
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
+def test_a_training_leaves_scipy_for_the_functions_that_use_it(tmp_path):
+    text = """
+        import sys
+        import duckmf
+        con = duckmf.connect()
+        con.execute("create table r as select i % 9 u, i % 7 i, i % 5 v from range(99) t(i)")
+        con.execute("create table m as from mf_fit(r, u, i, v, epochs := 1, progress := false)")
+        # numba itself looks for scipy.linalg
+        ours = ("scipy.sparse", "scipy.stats", "duckmf.algorithms.projection")
+        print([name for name in ours if name in sys.modules])
+        con.execute("create table content as from (values (1, [1, 2]), (8, [3, 4])) t(i, v)")
+        con.execute("from mf_project_items(m, content, i, v)").fetchall()
+        print([name for name in ours if name in sys.modules])
+    """
+    script = tmp_path / "script.py"  # of `python -c` DuckDB would show its bar
+    script.write_text(textwrap.dedent(text))
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=120)
+    loaded = "[]\n['scipy.sparse', 'duckmf.algorithms.projection']\n"
+    assert (done.stdout, done.stderr) == (loaded, "")
+
+
 @pytest.mark.parametrize(
     "ending",
     [

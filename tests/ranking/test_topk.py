@@ -12,7 +12,8 @@ import pytest
 
 import duckmf
 from duckmf.connection import plugin, sqlfiles
-from duckmf.kernels.topk import BLOCK, HEIGHT, WIDTH
+from duckmf.kernels.screening import HEIGHT, WIDTH
+from duckmf.kernels.topk import BLOCK
 from duckmf.ranking.topk import Ranking
 from duckmf.statements import prepared
 from tests.clients import Connection
