@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from sqlglot import Token, TokenType
+from sqlglot import TokenType
 from sqlglot.dialects.duckdb import DuckDB
 
 JINJA = ("{%", "{{+", "{{-", "+%}", "-%}", "+}}", "-}}", "%}")
@@ -31,14 +31,3 @@ class BigQueryML(DuckDB):
 
 # A comment of Jinja templates in every dialect of sqlglot; in DuckDB {# may begin a struct
 BigQueryML.Tokenizer._COMMENTS.pop("{#", None)
-
-_dialect = BigQueryML()
-
-
-def tokenize(text: str) -> list[Token]:
-    """The words of a text, with their offsets.
-
-    Raises:
-        sqlglot.errors.TokenError: the text ends inside quotes or a comment.
-    """
-    return _dialect.tokenize(text)
