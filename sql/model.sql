@@ -72,7 +72,8 @@ comment on macro table mf__head is 'The head of a model, checked';
 
 -- What a model says of itself where readers need it: `info` is JSON, which a DuckDB in a browser cannot read.
 create or replace macro mf__no_facts() as null::struct(
-    format integer, algorithm varchar, feedback varchar, n_factors integer, items integer,
+    format integer, algorithm varchar, feedback varchar, n_factors integer,
+    users integer, items integer,
     rating_min float, rating_max float, rating_std double,
     solver varchar, alpha double, unobserved_weight double,
     user_regularization double, bias_regularization double, regularization_scaling double,

@@ -12,7 +12,8 @@ FORMAT = 2  # of the model relation: the one that is written and read
 
 # What `facts` has of `info`, and of its options; the rest of its fields are made from them.
 OF_INFO = (
-    *("format", "algorithm", "feedback", "items", "rating_min", "rating_max", "rating_std"),
+    *("format", "algorithm", "feedback", "users", "items"),
+    *("rating_min", "rating_max", "rating_std"),
     *("loss", "epochs", "best_epoch", "train_loss", "validation_loss"),
     *("held_out", "duplicates_merged", "seconds"),
 )
