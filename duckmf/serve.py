@@ -82,7 +82,7 @@ def load_extensions(con: duckdb.DuckDBPyConnection) -> None:
         CommandError: neither has them for this version of DuckDB.
     """
     for name in ("httpfs", "quack"):
-        wheel = _wheel(name)
+        wheel = wheel_of(name)
         try:
             con.load_extension(name if wheel is None else str(wheel))
         except duckdb.IOException as missing:
@@ -93,7 +93,7 @@ def load_extensions(con: duckdb.DuckDBPyConnection) -> None:
             ) from missing
 
 
-def _wheel(name: str) -> Path | None:
+def wheel_of(name: str) -> Path | None:
     """The extension in its package from PyPI, if that is one for this version of DuckDB."""
     package = importlib.util.find_spec(f"duckdb_extension_{name}")
     if package is None or package.origin is None:

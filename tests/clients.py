@@ -1,15 +1,18 @@
-"""Two clients that run the same SQL: a Python connection and the real DuckDB shell."""
+"""Clients of tests: a Python connection and the real DuckDB shell, which run the same SQL; processes."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import duckdb
 import pytest
@@ -35,9 +38,11 @@ class StatementError(Exception):
 
 
 class Client(Protocol):
-    """Runs a statement for its effect."""
+    """Runs statements for their effect."""
 
     def run(self, statement: str) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Connection:
@@ -53,35 +58,52 @@ class Connection:
         except duckdb.Error as error:
             raise StatementError(_without_kind(str(error))) from error
 
+    def close(self) -> None:
+        self.con.close()
+
 
 class Shell:
-    """The DuckDB shell: a process for each statement, on one database file.
+    """The DuckDB shell on a database file, in a process that runs one statement after the other.
 
     It reads the macros from a script, or they are in the database already: the DuckDB of Python,
     which may be a newer one, has put them there.
     """
 
     def __init__(self, path: Path, installed: bool = False) -> None:
-        self.program = shell_program()
-        self.path = path
         if installed:
             with duckmf.connect(path) as con:
                 duckmf.install(con)
-        else:
+        self._process = subprocess.Popen(
+            [shell_program(), "-no-init", "-batch", path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        if not installed:
             script = path.with_suffix(".sql")
             script.write_text(macros(temporary=False))
             self.run(f".read {script}")
 
     def run(self, statement: str) -> None:
-        done = subprocess.run(
-            [self.program, "-no-init", "-batch", "-bail", self.path],
-            input=statement.rstrip(";\n") + ("" if statement.startswith(".") else ";") + "\n",
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        if done.returncode or done.stderr:
-            raise StatementError(_without_kind(done.stderr.strip()))
+        over = f"statement {next(_numbers)} is over"
+        assert self._process.stdin is not None
+        assert self._process.stderr is not None
+        line = statement.rstrip(";\n") + ("" if statement.startswith(".") else ";")
+        self._process.stdin.write(f"{line}\nselect error('{over}');\n")
+        self._process.stdin.flush()
+        said = ""
+        while over not in said:
+            line = self._process.stderr.readline()
+            assert line, f"the shell has died: {said}"
+            said += line
+        message = said.rpartition("Invalid Input Error")[0].strip()
+        if message:
+            raise StatementError(_without_kind(message))
+
+    def close(self) -> None:
+        """Leave the shell, which has the file to itself."""
+        self._process.communicate(".exit\n", timeout=60)
 
 
 def macros(temporary: bool) -> str:
@@ -99,6 +121,28 @@ def shell_program() -> str:
     if program is None:
         pytest.skip("no DuckDB shell found: pip install duckdb-cli, or set DUCKMF_SHELL")
     return program
+
+
+@contextlib.contextmanager
+def hearing_ctrl_c() -> Iterator[None]:
+    """What starts in here takes SIGINT, even where this process ignores it, as jobs of scripts do."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def process(command: list[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """A process that Ctrl-C reaches, and that is gone afterwards."""
+    with hearing_ctrl_c():
+        child = subprocess.Popen(command, text=True, **options)
+    try:
+        yield child
+    finally:
+        child.kill()
+        child.communicate()
 
 
 def table(client: Client, query: str, folder: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 
 import duckdb
@@ -288,10 +289,10 @@ def test_stored_predictions_stay_as_they_were_until_they_are_published_again(con
 
 def test_the_shell_and_an_attached_database_read_it(path, tmp_path):
     published(path)
-    shell = Shell(path, installed=True)
-    for name in NAMES:
-        shell.run(f"copy (from {name}) to '{tmp_path / name}.csv'")
-        assert (tmp_path / f"{name}.csv").stat().st_size > 0
+    with contextlib.closing(Shell(path, installed=True)) as shell:
+        for name in NAMES:
+            shell.run(f"copy (from {name}) to '{tmp_path / name}.csv'")
+            assert (tmp_path / f"{name}.csv").stat().st_size > 0
     with duckdb.connect() as con:
         con.execute(f"attach '{path}' as other (read_only)")
         for name in NAMES:

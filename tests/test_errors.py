@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from duckmf.errors import DataError, named
+
+pytestmark = pytest.mark.newest
 
 
 def test_an_error_takes_the_name_of_the_function():

@@ -20,6 +20,16 @@ from tests.clients import shell_program
 
 KINDS = {".py", ".sql", ".ipynb", ".md"}
 PYTHON = sorted(examples().glob("*.py"))
+# those that run on every version of DuckDB, or on older ones alone
+OTHERWISE = {
+    "with_ibis.py": pytest.mark.skipif(
+        duckdb.__version__ >= "2", reason="ibis 12 asks DuckDB 2.0 for what it has not"
+    )
+}
+RUN = [
+    pytest.param(path, marks=OTHERWISE.get(path.name, pytest.mark.newest), id=path.name)
+    for path in PYTHON
+]
 SCRIPTS = [*PYTHON, *sorted(examples().glob("*.sql"))]
 # what an example needs beside duckmf, and the file that it leaves with how that begins
 NEEDS = {
@@ -34,16 +44,15 @@ WRITES = {
 }
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_an_example_is_under_60_lines(path):
     assert len(path.read_text().splitlines()) < 60
 
 
-@pytest.mark.parametrize("path", PYTHON, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", RUN)
 def test_a_python_example_runs(path, tmp_path):
     pytest.importorskip(NEEDS.get(path.name, "duckdb"))
-    if path.name == "with_ibis.py" and duckdb.__version__ >= "2":
-        pytest.skip("ibis 12 asks DuckDB 2.0 for what it has not")
     here = {"PYTHONPATH": str(Path(duckmf.__file__).parent.parent)}
     done = subprocess.run(
         [sys.executable, str(path)],
@@ -62,6 +71,7 @@ def test_a_python_example_runs(path, tmp_path):
         assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("path", PYTHON, ids=lambda path: path.name)
 def test_a_python_example_is_cells_that_run_where_there_is_no_file(path):
     text = path.read_text()
@@ -70,6 +80,7 @@ def test_a_python_example_is_cells_that_run_where_there_is_no_file(path):
     assert "sys.argv" not in text
 
 
+@pytest.mark.newest
 def test_the_notebook_gives_the_results_that_it_shows():
     for package in ("nbclient", "ipykernel", "sql.magic", "pandas"):
         pytest.importorskip(package)
@@ -92,12 +103,14 @@ def results(notebook: Any) -> list[str]:
     return given + [o.text for o in outputs if o.get("name") == "stdout"]
 
 
+@pytest.mark.newest
 def test_the_list_of_examples_names_them_all():
     listed = re.findall(r"\]\(([^)]+)\)", (examples() / "README.md").read_text())
     names = {path.name for path in examples().iterdir() if path.suffix in KINDS} - {"README.md"}
     assert set(listed) == names | {"dbt/README.md"}
 
 
+@pytest.mark.newest
 def test_the_shell_example_runs_on_the_demo_database(tmp_path):
     database = tmp_path / "demo.duckdb"
     assert cli.main(["demo", str(database)]) == 0

@@ -134,6 +134,7 @@ def test_jupysql_finds_no_function_through_the_connection_itself(run):
         run("%sql FROM mf_models()")
 
 
+@pytest.mark.alone
 def test_what_load_returns_stands_for_the_connection(small):
     shared = duckmf.load(duckmf.load(small))
     assert shared.execute("select 41 + 1").fetchall() == [(42,)]
@@ -145,6 +146,7 @@ def test_what_load_returns_stands_for_the_connection(small):
         small.cursor().execute("from mf_models()")
 
 
+@pytest.mark.alone
 def test_pandas_reads_through_what_load_returns(small):
     pandas = pytest.importorskip("pandas")
     small.execute("create table m as from mf_fit(ratings, user_id, item_id, rating, epochs := 1)")

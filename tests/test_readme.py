@@ -10,10 +10,14 @@ import re
 from pathlib import Path
 
 import duckdb
+import pytest
 
 import duckmf
 from duckmf import bigquery
+from duckmf.connection import sqlfiles
 from tests.conftest import MOVIELENS
+
+pytestmark = pytest.mark.newest
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCK = re.compile(r"```sql\n(?P<sql>.*?)```(?:\n\n?```text\n(?P<output>.*?)```)?", re.DOTALL)
@@ -77,19 +81,62 @@ def test_every_block_of_sql_gives_the_output_below_it():
     assert renewed(text) == text
 
 
-def test_the_readme_names_every_function_and_option():
-    text = README.read_text(encoding="utf-8")
-    con = duckmf.connect()
-    functions = con.execute(
+def reference() -> str:
+    """All pages that users read."""
+    pages = [README, *sorted((README.parent / "docs").rglob("*.md"))]
+    return "\n".join(page.read_text(encoding="utf-8") for page in pages)
+
+
+def functions() -> dict[str, set[str]]:
+    """The parameters of each function: those of a duckmf connection, and those of clients."""
+    rows = duckmf.connect().execute(
         "select function_name, parameters from duckdb_functions() "
         "where starts_with(function_name, 'mf_') and function_type like '%macro' "
         "and not starts_with(function_name, 'mf__')"
-    ).fetchall()
-    for name, parameters in functions:
-        assert f"`{name}(" in text, name
-        if name == "mf_fit":
-            for option in parameters[3:]:
-                assert option in text, option
+    )
+    found = {name: set(parameters) for name, parameters in rows.fetchall()}
+    client = (sqlfiles.folder() / f"{sqlfiles.CLIENT}.sql").read_text()
+    for name, parameters in re.findall(r"^create .* macro (mf_[a-z]\w+)\(([^)]*)\)", client, re.M):
+        found[name] = {part.split(":=")[0].strip() for part in parameters.split(",")}
+    return found
+
+
+def undocumented(text: str, functions: dict[str, set[str]]) -> dict[str, set[str]]:
+    """What a text does not name: functions, and parameters that no signature of theirs has.
+
+    A signature that ends in dots has the options that the text names elsewhere as well: in
+    backquotes, or at the begin of a row of a table.
+    """
+    options = set(re.findall(r"`(\w+)`|^\| (\w+) \|", text, re.M))
+    named = {name for pair in options for name in pair}
+    missing = {}
+    for function, parameters in functions.items():
+        signatures = re.findall(rf"`{function}\(([^`]*)\)`", text)
+        lacking = [
+            parameters - set(re.findall(r"\w+", one)) - (named if "..." in one else set())
+            for one in signatures
+        ]
+        if all(lacking):
+            missing[function] = min(lacking, key=len, default=parameters)
+    return missing
+
+
+def test_the_reference_has_every_function_with_every_parameter():
+    known = functions()
+    assert {"mf_fit", "mf_recommend", "mf_models", "mf_remote_train"} < known.keys()
+    assert undocumented(reference(), known) == {}
+
+
+def test_what_the_reference_lacks_is_found():
+    text = "| `mf_a(x, k := 10)` | and `mf_b(x, ...)`, with `seed` |\n| epochs | 3 |\nmf_c(x)"
+    assert undocumented(text, {"mf_a": {"x", "k"}, "mf_b": {"x", "seed", "epochs"}}) == {}
+    known = {"mf_a": {"x", "seed"}, "mf_b": {"x", "k"}, "mf_c": {"x"}, "mf_d": set[str]()}
+    assert undocumented(text, known) == {
+        "mf_a": {"seed"},
+        "mf_b": {"k"},
+        "mf_c": {"x"},
+        "mf_d": set(),
+    }
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import duckmf
 from duckmf import cli, serve
 from duckmf.connection import sqlfiles
 from duckmf.errors import CommandError
-from tests.clients import SQL, shell_program
+from tests.clients import SQL, process, shell_program
 from tests.conftest import MOVIELENS
 
 TRAIN = "mf_fit(ratings, user_id, movie_id, rating, epochs := 2)"
@@ -31,7 +31,7 @@ LONG = "create table films as from mf_fit(ratings, user_id, movie_id, rating, ep
 
 def wheels() -> list[Path]:
     """The files of the extensions; their absence skips, or fails where they are required."""
-    found = [serve._wheel(name) for name in ("httpfs", "quack")]
+    found = [serve.wheel_of(name) for name in ("httpfs", "quack")]
     if None in found and os.environ.get("DUCKMF_REQUIRE_QUACK"):
         pytest.fail("no Quack for this DuckDB: pip install 'duckmf[serve]'")
     if None in found:
@@ -81,26 +81,19 @@ def serving(path: Path, *options: str, token: str | None = None) -> Iterator[Ser
     wheels()
     port = free_port()
     command = [sys.executable, "-m", "duckmf.cli", "serve", str(path), "--port", str(port)]
-    process = subprocess.Popen(
-        [*command, *options],
-        stdin=subprocess.PIPE if token else None,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    if token:
+        pipes["stdin"] = subprocess.PIPE
+    with process([*command, *options], **pipes) as server:
         if token:
-            process.stdin.write(f"{token}\n")
-            process.stdin.flush()
-        welcome = "".join(iter(process.stdout.readline, "\n")) + "".join(
-            process.stdout.readline() for _ in range(3)
+            server.stdin.write(f"{token}\n")
+            server.stdin.flush()
+        welcome = "".join(iter(server.stdout.readline, "\n")) + "".join(
+            server.stdout.readline() for _ in range(3)
         )
         shown = re.search(r"TOKEN '(.*)'", welcome)
-        assert shown, process.stderr.read()
-        yield Server(process, welcome, f"quack:localhost:{port}", token or shown[1])
-    finally:
-        process.kill()
-        process.communicate()
+        assert shown, server.stderr.read()
+        yield Server(server, welcome, f"quack:localhost:{port}", token or shown[1])
 
 
 @pytest.fixture
@@ -184,24 +177,17 @@ def test_what_needs_python_is_only_in_the_file_while_it_is_served(shop, tmp_path
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopping_gives_a_training_up_and_leaves_nothing_behind(shop, number):
     with serving(shop) as server:
-        client = subprocess.Popen(
-            [
-                *(shell_program(), "-no-init", "-bail"),
-                *(word for file in wheels() for word in ("-cmd", f"load '{file}'")),
-                "-c",
-                f"from quack_query('{server.uri}', '{LONG}', token := '{server.token}')",
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        active = f"select count(*) as n from quack_active_connections() where query = '{LONG}'"
-        while server.query(active) == [{"n": 0}]:
-            assert client.poll() is None, client.stderr.read()
-        time.sleep(1)  # into the training
-        assert server.stop(number) == 0
-        assert server.process.stderr.read() == ""
-        message = client.communicate()[1]
+        call = f"from quack_query('{server.uri}', '{LONG}', token := '{server.token}')"
+        knows = [word for file in wheels() for word in ("-cmd", f"load '{file}'")]
+        command = [shell_program(), "-no-init", "-bail", *knows, "-c", call]
+        with process(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as client:
+            active = f"select count(*) as n from quack_active_connections() where query = '{LONG}'"
+            while server.query(active) == [{"n": 0}]:
+                assert client.poll() is None, client.stderr.read()
+            time.sleep(1)  # into the training
+            assert server.stop(number) == 0
+            assert server.process.stderr.read() == ""
+            message = client.communicate()[1]
         assert re.search(r"mf_fit: the training was (interrupted|given up)", message), message
         assert "Nothing was written" in message
     with duckdb.connect(str(shop)) as con:
@@ -270,7 +256,7 @@ def test_an_empty_token_is_refused(shop, capsys, tmp_path):
 
 
 def test_a_duckdb_without_quack_is_told_what_to_install(monkeypatch):
-    monkeypatch.setattr(serve, "_wheel", lambda name: None)
+    monkeypatch.setattr(serve, "wheel_of", lambda name: None)
     with duckdb.connect() as con:
         con.execute("set extension_directory = '/nonexistent'")
         with pytest.raises(CommandError) as refused:

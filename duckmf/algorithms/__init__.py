@@ -77,6 +77,7 @@ _CLASSES = {
     "implicit_als": "ImplicitAls",
     "bpr": "Bpr",
 }
+NAMES = tuple(_CLASSES)
 
 
 def find(name: str) -> type[Solving]:
@@ -86,7 +87,7 @@ def find(name: str) -> type[Solving]:
         OptionError: there is no such algorithm.
     """
     if not isinstance(name, str) or name not in _CLASSES:
-        names = ", ".join(f"'{known}'" for known in _CLASSES)
+        names = ", ".join(f"'{known}'" for known in NAMES)
         raise OptionError(f"mf_fit: algorithm is {name!r}; give one of {names}.")
     algorithm: type[Solving] = getattr(import_module(f"{__name__}.{name}"), _CLASSES[name])
     return algorithm

@@ -6,7 +6,7 @@ import atexit
 import contextlib
 import weakref
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 from duckdb.func import FunctionNullHandling, PythonUDFType
@@ -15,6 +15,9 @@ from duckmf.connection import sqlfiles
 from duckmf.connection.functions import PURE, SIGNATURES, Udfs
 from duckmf.errors import CommandError
 from duckmf.statements import interrupts
+
+if TYPE_CHECKING:
+    from duckmf.connection.calls import Calls
 
 STORAGE_VERSION = (
     "v1.4.0"  # what every supported DuckDB, and the current shells and tools, can read
@@ -85,6 +88,11 @@ def add_macros(con: duckdb.DuckDBPyConnection) -> None:
         _macros = con.extract_statements(sqlfiles.temporary())
     for statement in _macros:
         con.execute(statement)
+
+
+def calls_of(con: duckdb.DuckDBPyConnection) -> Calls | None:
+    """What is under way in a connection's database instance; None before the first call."""
+    return _udfs_of(con).calls
 
 
 def _udfs_of(con: duckdb.DuckDBPyConnection) -> Udfs:

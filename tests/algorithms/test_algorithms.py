@@ -18,7 +18,7 @@ from duckmf.kernels.threads import Workers
 from duckmf.options import Options
 from duckmf.ratings.matrix import Ratings, Triples, canonical
 
-NAMES = list(algorithms._CLASSES)
+NAMES = algorithms.NAMES
 EXPLICIT = [name for name in NAMES if algorithms.find(name).feedback == "explicit"]
 
 

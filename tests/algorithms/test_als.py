@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from duckmf.algorithms.als import Als, AlsOptions, Penalty, Side, solve
-from duckmf.errors import OptionError, TrainingError
+from duckmf.errors import TrainingError
 from duckmf.kernels.threads import Workers
 from duckmf.ratings.matrix import Ratings, Rows
 from tests.naive import als as naive
@@ -229,27 +229,6 @@ def test_nonnegative_meets_the_kkt_conditions(n_factors):
         assert abs(slope[-1]) < 1e-3
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"n_factors": 5},
-        {"epochs": 3},
-        {"seed": 7},
-        {"regularization": 0.2},
-        {"user_regularization": 0.2},
-        {"item_regularization": 0.2},
-        {"bias_regularization": 0.2},
-        {"regularization_scaling": 1.0},
-        {"nonnegative": True},
-    ],
-)
-def test_every_option_counts(change):
-    ratings = random_ratings()
-    plain = train(ratings, **{"n_factors": 4, "epochs": 2})[0].factors()
-    changed = train(ratings, **{"n_factors": 4, "epochs": 2, **change})[0].factors()
-    assert plain.P.shape != changed.P.shape or not np.allclose(plain.P, changed.P, atol=1e-4)
-
-
 def test_regularizations_default_to_regularization():
     ratings = random_ratings()
     short = AlsOptions(n_factors=4, epochs=2, regularization=0.2)
@@ -257,18 +236,3 @@ def test_regularizations_default_to_regularization():
     long = replace(short, regularization=9.0, **dict.fromkeys(names, 0.2))
     one, other = Als(ratings, short, ONE), Als(ratings, long, ONE)
     assert one.epoch(1) == other.epoch(1)
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"n_factors": 0}, "mf_fit: n_factors is 0; give a whole number from 1 to 1024."),
-        ({"epochs": 0}, "mf_fit: epochs is 0; give a whole number from 1 to 10000."),
-        ({"regularization": -1}, "mf_fit: regularization is -1; give a number of at least 0.0."),
-        ({"nonnegative": 1}, "mf_fit: nonnegative is 1; give true or false."),
-    ],
-)
-def test_options_out_of_range_are_refused(given, message):
-    with pytest.raises(OptionError) as refused:
-        AlsOptions.parse(given, "als")
-    assert str(refused.value) == message

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from duckmf.algorithms import blocks
-from duckmf.algorithms.bpr import Bpr, BprOptions, auc
+from duckmf.algorithms.bpr import Bpr, BprOptions, auc, chances
+from duckmf.algorithms.bpr_grid import Grid
 from duckmf.algorithms.training import Training
-from duckmf.errors import OptionError, TrainingError
-from duckmf.kernels.bpr import draw_tables
+from duckmf.errors import TrainingError
+from duckmf.kernels.bpr import STATES, draw_tables
 from duckmf.kernels.threads import Workers
-from duckmf.model.factors import Factors
+from duckmf.model.factors import Factors, Known
 from duckmf.ratings.matrix import Rows, Triples, canonical
 from tests.naive.bpr import Problem, triples
 
@@ -65,15 +66,35 @@ def many_blocks(monkeypatch):
     monkeypatch.setattr(blocks, "CELL_BYTES", 64)
 
 
-def drawn(bpr, number):
-    """The triples of an epoch in their order, when one thread makes it; in rows."""
-    grid, rng = bpr._grid, np.random.default_rng((bpr.options.seed, number))
+def grid_of(ratings, options):
+    """The positives in cells, as a training lays them out."""
+    rows, counts = ratings.by_user, ratings.by_item.counts
+    return Grid.of(
+        rows, counts, options.n_factors, options.negative_sampling, options.seed, Workers(1)
+    )
+
+
+def drawn(ratings, options, number, grid=None):
+    """The triples of an epoch in their order, when one thread makes it; in codes."""
+    grid, rng = grid or grid_of(ratings, options), np.random.default_rng((options.seed, number))
     visits = grid.visits(rng)
-    states = rng.integers(1, 698769069 << 32, size=visits.shape[:-2])
+    states = rng.integers(1, STATES, size=visits.shape[:-2])
     chosen = set(zip(grid.user_rows.tolist(), grid.item_rows.tolist(), strict=True))
-    data = (grid.user_rows, grid.item_rows, bpr._kept, *grid.draws.tables, chosen)
+    kept = chances(ratings.by_item.counts[grid.items.order], options.popularity_exponent)
+    data = (grid.user_rows, grid.item_rows, kept, *grid.draws.tables, chosen)
     for at in np.ndindex(states.shape):
-        yield from triples(visits[at], states[at], *data)
+        for u, i, j in triples(visits[at], states[at], *data):
+            yield grid.users.order[u], grid.items.order[i], grid.items.order[j]
+
+
+def twin_of(bpr, *penalties):
+    """The naive twin of a training, as it stands."""
+    return Problem(*(array.astype(float) for array in arrays(bpr)), *penalties)
+
+
+def assert_equal(bpr, twin):
+    for found, expected in zip(arrays(bpr), (twin.bi, twin.P, twin.Q), strict=True):
+        assert np.allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("n_factors", [1, 3, 16, 33])
@@ -93,28 +114,26 @@ def test_an_epoch_equals_its_naive_twin(n_factors, sampling, many_blocks):
         bias_regularization=0.01,
         **sampling,
     )
-    bpr = Bpr(random_ratings(), options, ONE)
-    twin = Problem(*(a.astype(float) for a in (bpr._bi, bpr._P, bpr._Q)), 0.03, 0.02, 0.01)
-    assert len(bpr._grid.bounds) > 2
+    ratings = random_ratings()
+    bpr = Bpr(ratings, options, ONE)
+    twin = twin_of(bpr, 0.03, 0.02, 0.01)
+    assert len(grid_of(ratings, options).bounds) > 2
     for number, lr in ((1, 0.2), (2, 0.2 * 0.875), (3, 0.2 * 0.75)):
-        losses = [twin.step(*triple, lr) for triple in drawn(bpr, number)]
+        losses = [twin.step(*triple, lr) for triple in drawn(ratings, options, number)]
         assert bpr.epoch(number) == pytest.approx(np.mean(losses), rel=1e-5)
         assert len(losses) > 100
-    assert not bpr._P[:, n_factors:].any()
-    for name in ("bi", "P", "Q"):
-        assert np.allclose(getattr(bpr, f"_{name}"), getattr(twin, name), rtol=1e-4, atol=1e-5)
+    assert_equal(bpr, twin)
 
 
 def test_an_epoch_that_holds_rows_equals_its_naive_twin(many_blocks):
     options = BprOptions(n_factors=5, learning_rate=0.2, regularization=0.02)
-    bpr = Bpr(random_ratings(), options, ONE)
-    users, items = np.array([3, 7, 20, 41], np.int32), np.array([0, 5, 30], np.int32)
-    bpr.hold_all_but(users, items)
-    grid = bpr._grid
-    free = grid.users.position[users], grid.items.position[items]
-    twin = Problem(*(a.astype(float) for a in (bpr._bi, bpr._P, bpr._Q)), 0.02, 0.02, 0.02)
+    ratings = random_ratings()
+    bpr = Bpr(ratings, options, ONE)
+    free = np.array([3, 7, 20, 41], np.int32), np.array([0, 5, 30], np.int32)
+    bpr.hold_all_but(*free)
+    twin = twin_of(bpr, 0.02, 0.02, 0.02)
     losses = []
-    for u, i, j in drawn(bpr, 1):
+    for u, i, j in drawn(ratings, options, 1):
         before = twin.P[u].copy(), *((twin.Q[n].copy(), twin.bi[n]) for n in (i, j))
         loss = twin.step(u, i, j, 0.2)
         if u not in free[0]:
@@ -124,25 +143,24 @@ def test_an_epoch_that_holds_rows_equals_its_naive_twin(many_blocks):
                 twin.Q[n], twin.bi[n] = q, b
         if u in free[0] or i in free[1] or j in free[1]:
             losses.append(loss)
-    held = bpr._P.copy(), bpr._Q.copy()
+    _, *held = arrays(bpr)
     assert bpr.epoch(1) == pytest.approx(np.mean(losses), rel=1e-5)
-    for name in ("bi", "P", "Q"):
-        assert np.allclose(getattr(bpr, f"_{name}"), getattr(twin, name), rtol=1e-4, atol=1e-5)
-    for before, after, rows in zip(held, (bpr._P, bpr._Q), free, strict=True):
-        moved = np.flatnonzero((before != after).any(axis=1))
-        assert set(moved) == set(rows)
+    assert_equal(bpr, twin)
+    for before, after, rows in zip(held, arrays(bpr)[1:], free, strict=True):
+        assert set(np.flatnonzero((before != after).any(axis=1))) == set(rows)
 
 
 def test_seen_items_are_left_out_of_the_widest_cells():
     rng = np.random.default_rng(4)
     users = np.repeat(rng.choice(70_000, 20, replace=False), 50)
     ratings = ratings_of(users, rng.integers(140_000 - 60, 140_000, 1000), 70_000, 140_000)
-    options = {"n_factors": 1, "negative_sampling": "popularity", "learning_rate_decay": 0.0}
-    bpr = Bpr(ratings, BprOptions(epochs=1, **options), ONE)
-    assert bpr._grid.number == np.int64
-    penalties = [bpr.options.regularization] * 3
-    twin = Problem(*(a.astype(float) for a in (bpr._bi, bpr._P, bpr._Q)), *penalties)
-    losses = [twin.step(*triple, 0.1) for triple in drawn(bpr, 1)]
+    options = BprOptions(
+        epochs=1, n_factors=1, negative_sampling="popularity", learning_rate_decay=0.0
+    )
+    assert grid_of(ratings, options).number == np.int64
+    bpr = Bpr(ratings, options, ONE)
+    twin = twin_of(bpr, *[options.regularization] * 3)
+    losses = [twin.step(*triple, 0.1) for triple in drawn(ratings, options, 1)]
     assert bpr.epoch(1) == pytest.approx(np.mean(losses), rel=1e-5)
     assert 10 < len(losses) < 0.5 * len(ratings)
 
@@ -165,8 +183,7 @@ def test_a_step_goes_down_the_gradient():
 
 
 def test_each_positive_is_visited_once_an_epoch_and_pieces_share_no_row(many_blocks):
-    bpr = Bpr(random_ratings(), BprOptions(n_factors=8), ONE)
-    grid = bpr._grid
+    grid = grid_of(random_ratings(), BprOptions(n_factors=8))
     visits = grid.visits(np.random.default_rng(1))
     taken = [np.arange(begin, end) for begin, end in visits[..., :2].reshape(-1, 2)]
     assert sorted(np.concatenate(taken)) == list(range(500))
@@ -203,18 +220,17 @@ def test_over_the_epochs_negatives_are_drawn_as_promised(negative_sampling, monk
     monkeypatch.setattr(blocks, "BLOCK_RATINGS", 40)
     ratings = random_ratings()
     options = BprOptions(negative_sampling=negative_sampling, n_factors=2)
-    bpr = Bpr(ratings, options, ONE)
-    n_cells = len(bpr._grid.draws.rows)
-    assert n_cells > 4
-    counts = ratings.by_item.counts[bpr._grid.items.order]
-    weights = np.ones(40) if negative_sampling == "uniform" else counts.astype(float)
+    grid = grid_of(ratings, options)
+    assert len(grid.draws.rows) > 4
+    counts = ratings.by_item.counts.astype(float)
+    weights = np.ones(40) if negative_sampling == "uniform" else counts
     seen = np.zeros((60, 40))
-    seen[bpr._grid.user_rows, bpr._grid.item_rows] = 1
+    seen[ratings.by_user.row_numbers(), ratings.by_user.indices] = 1
     # every positive draws an item in proportion to its weight; it is left out where seen
     expected = seen.sum(axis=1)[:, None] * (1 - seen) * weights / weights.sum()
     found, epochs = np.zeros((60, 40)), 400
     for number in range(epochs):
-        for u, _, j in drawn(bpr, number):
+        for u, _, j in drawn(ratings, options, number, grid):
             found[u, j] += 1 / epochs
     assert not found[seen > 0].any()
     assert found.sum(axis=0) == pytest.approx(expected.sum(axis=0), rel=0.05, abs=0.3)
@@ -232,51 +248,6 @@ def test_any_number_of_threads_gives_the_same_bits(threads, many_blocks):
     assert same_bits(one, several)
 
 
-def test_any_order_of_the_source_gives_the_same_bits():
-    users, items, *shape = random_pairs()
-    order = np.random.default_rng(5).permutation(len(users))
-    shuffled = ratings_of(users[order], items[order], *shape)
-    assert same_bits(train(ratings_of(users, items, *shape))[0], train(shuffled)[0])
-
-
-@pytest.mark.parametrize("negative_sampling", ["uniform", "popularity"])
-def test_the_withheld_diagonal_of_a_checkerboard_comes_first(negative_sampling):
-    users, items = (side.ravel() for side in np.indices((40, 40)))
-    board = (users + items) % 2 == 0
-    given = board & (users != items)
-    ratings = ratings_of(users[given], items[given], 40, 40)
-    options = {"n_factors": 8, "epochs": 100, "negative_sampling": negative_sampling}
-    factors = train(ratings, **options)[0].factors()
-    scores = factors.P @ factors.Q.T + factors.item_bias
-    scores[users[given], items[given]] = -np.inf
-    assert np.array_equal(scores.argmax(axis=1), np.arange(40))
-
-
-@pytest.mark.parametrize(
-    "option",
-    [
-        {"n_factors": 3},
-        {"epochs": 6},
-        {"seed": 1},
-        {"learning_rate": 0.2},
-        {"learning_rate_decay": 0.5},
-        {"regularization": 0.7},
-        {"user_regularization": 0.7},
-        {"item_regularization": 0.7},
-        {"bias_regularization": 0.7},
-        {"negative_sampling": "popularity"},
-        {"popularity_exponent": 0.5},
-    ],
-    ids=lambda option: next(iter(option)),
-)
-def test_every_option_counts(option):
-    ratings = random_ratings()
-    usual = {"n_factors": 4, "epochs": 5, "learning_rate_decay": 0.0}
-    one, other = train(ratings, **usual)[0], train(ratings, **{**usual, **option})[0]
-    pairs = np.arange(1, 20), np.arange(1, 20)
-    assert not np.array_equal(one.factors().predict(*pairs), other.factors().predict(*pairs))
-
-
 def test_the_exponent_takes_popular_items_back():
     ratings = random_ratings(n_users=200, n=3000)
     biases = [
@@ -284,19 +255,6 @@ def test_the_exponent_takes_popular_items_back():
     ]
     spans = [bias[:5].mean() - bias[30:39].mean() for bias in biases]
     assert spans[0] > spans[1] > spans[2]
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "range_"),
-    [
-        ("negative_sampling", "even", "one of 'uniform', 'popularity'"),
-        ("popularity_exponent", 1.5, "a number from 0.0 to 1.0"),
-        ("learning_rate", 0, "a number from 1e-09 to 1000.0"),
-    ],
-)
-def test_an_option_out_of_range_is_refused(name, value, range_):
-    with pytest.raises(OptionError, match=f"mf_fit: {name} is {value!r}; give {range_}."):
-        BprOptions.parse({name: value}, "bpr")
 
 
 def test_strengths_above_zero_are_alike_and_those_of_zero_are_no_positives():
@@ -345,7 +303,10 @@ def test_an_item_that_nobody_chose_comes_last():
 
 def test_numbers_out_of_range_are_an_error():
     bpr = Bpr(random_ratings(), BprOptions(learning_rate=1000.0, regularization=0.0), ONE)
-    bpr._P *= np.float32(1e38)
+    bias, P, Q = arrays(bpr)
+    none = np.zeros(len(P), np.float32), np.zeros_like(Q), np.zeros_like(P)
+    every = np.ones(len(P), bool), np.ones(len(Q), bool)
+    bpr.start_from(Known(0.0, *every, none[0], bias, P * np.float32(1e38), Q, *none[1:]))
     training = Training(bpr, None, ONE)
     with pytest.raises(TrainingError, match="mf_fit: the training loss is nan after epoch 1"):
         training.epoch()
@@ -364,35 +325,3 @@ def test_the_auc_of_a_user():
     # item 2 against 0, 3, 4 and 4: 5 and 9 are out, since seen and held out
     assert auc(factors, seen, held_out, 0, drawn_items) == (0 + 0.5 + 1 + 1) / 4
     assert auc(factors, seen, held_out, 0, np.array([5, 1])) is None
-
-
-def test_early_stopping_keeps_the_best_auc(con):
-    con.execute(
-        "create table clicks as select (i * 7919) % 97 as u, (i * i) % 89 as v from range(3000) t(i)"
-    )
-    model = "mf_fit(clicks, u, v, algorithm := 'bpr', validation_fraction := 0.2, epochs := 60)"
-    con.execute(f"create table m as from {model}")
-    losses = con.execute(
-        "select metrics.validation_loss from m where kind = 'epoch' order by epoch"
-    ).fetchall()
-    best = con.execute("select info ->> 'validation_loss' from m where kind = 'model'").fetchone()
-    assert float(best[0]) == min(loss for (loss,) in losses)
-    assert all(0 <= loss <= 1 for (loss,) in losses)
-
-
-def test_clicks_are_recommended_and_predicted_from(con):
-    con.execute(
-        "create table clicks as select u, i from range(40) a(u), range(40) b(i) "
-        "where (u + i) % 2 = 0 and u <> i"
-    )
-    con.execute("create table m as from mf_fit(clicks, u, i, algorithm := 'bpr', n_factors := 8)")
-    first = con.execute("select user_id, item_id, source from mf_recommend(m, k := 1)").fetchall()
-    assert len(first) == 40
-    assert np.mean([user == item and source == "model" for user, item, source in first]) > 0.9
-    con.execute("create table pair as select 3 as u, 3 as i")
-    (prediction, source), *_ = con.execute(
-        "select prediction, prediction_source from mf_predict(m, pair, u, i)"
-    ).fetchall()
-    assert source == "model"
-    assert prediction == con.execute("select score from mf_recommend(m, 3, k := 1)").fetchone()[0]
-    assert con.execute("select loss from mf_info(m)").fetchone()[0] == "bpr"

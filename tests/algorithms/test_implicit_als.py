@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
-
-import duckdb
 import numpy as np
 import pytest
 
 from duckmf.algorithms import implicit_als as module
 from duckmf.algorithms.implicit_als import ImplicitAls, ImplicitAlsOptions, observed, padded, solve
-from duckmf.errors import OptionError, TrainingError
+from duckmf.errors import TrainingError
 from duckmf.kernels.implicit_als import STEPS
 from duckmf.kernels.threads import Workers
 from duckmf.ratings.matrix import Ratings, Rows
 from tests.naive import implicit_als as naive
 
 ONE = Workers(1)
+
+
 SOLVERS = ["cg", "cholesky"]
 
 
@@ -45,7 +44,11 @@ def random_strengths(n_users=60, n_items=40, density=0.3, seed=0, scale=1.0):
 
 
 DENSE = random_strengths()
+
+
 RATINGS = both_ways(DENSE)
+
+
 STRENGTHS = np.nan_to_num(DENSE)
 
 
@@ -62,6 +65,12 @@ def numbers(als):
     """P and Q in float64."""
     model = als.factors()
     return model.P.astype(float), model.Q.astype(float)
+
+
+def solve_users(als):
+    """The second half of an epoch."""
+    how = als.penalty(None), ONE, als.options.n_factors
+    solve(als.observed.by_user, als.P, als.Q, *how, exactly=als.options.solver == "cholesky")
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -95,7 +104,7 @@ def test_rows_longer_than_a_batch_equal_the_naive_ones(solver):
     rng = np.random.default_rng(1)
     als.Q[:, :20] = rng.normal(0, 0.3, (301, 20))
     P, Q = numbers(als)
-    als._solve(als.observed.by_user, als.P, als.Q, als.penalty(None))
+    solve_users(als)
     steps = STEPS if solver == "cg" else None
     regularization = options.regularization
     P = naive.solved_rows(np.nan_to_num(dense), P, Q, options, regularization, steps)
@@ -107,7 +116,7 @@ def test_long_rows_are_solved_exactly_beside_short_ones(monkeypatch):
     monkeypatch.setattr(module, "LONGEST", 10 * 32)
     als = ImplicitAls(RATINGS, ImplicitAlsOptions(solver="cg", epochs=1), ONE)
     als.Q[:] = exact.Q
-    als._solve(als.observed.by_user, als.P, als.Q, als.penalty(None))
+    solve_users(als)
     long = als.observed.by_user.counts > 10
     assert 5 < long.sum() < 60
     assert als.P[long].tobytes() == exact.P[long].tobytes()
@@ -132,7 +141,9 @@ def test_half_epochs_never_raise_the_objective(solver, n_factors):
     before = naive.objective(STRENGTHS, *numbers(als), options)
     for _ in range(4):
         for rows, this, other in [(pairs.by_item, als.Q, als.P), (pairs.by_user, als.P, als.Q)]:
-            als._solve(rows, this, other, als.penalty(None))
+            solve(
+                rows, this, other, als.penalty(None), ONE, n_factors, exactly=solver == "cholesky"
+            )
             after = naive.objective(STRENGTHS, *numbers(als), options)
             assert after <= before * (1 + 1e-6)
             before = after
@@ -196,44 +207,6 @@ def test_trained_user_folded_in_again_is_the_same():
     assert folded[:, :9].tobytes() == als.factors().P.tobytes()
 
 
-def checkerboard(n=50):
-    """Even users like even items and odd users odd ones, but for the diagonal, which is withheld."""
-    users, items = np.indices((n, n))
-    return np.where(((users + items) % 2 == 0) & (users != items), 1.0, np.nan)
-
-
-@pytest.mark.parametrize("solver", SOLVERS)
-def test_checkerboard(solver):
-    dense = checkerboard()
-    als, _ = train(both_ways(dense), n_factors=3, solver=solver)
-    P, Q = numbers(als)
-    scores = np.where(np.isnan(dense), P @ Q.T, -np.inf)
-    assert np.array_equal(scores.argmax(axis=1), np.arange(len(dense)))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"n_factors": 5},
-        {"epochs": 3},
-        {"seed": 7},
-        {"alpha": 5.0},
-        {"unobserved_weight": 0.7},
-        {"regularization": 2.0},
-        {"user_regularization": 2.0},
-        {"item_regularization": 2.0},
-        {"regularization_scaling": 0.1},
-        {"solver": "cg"},
-    ],
-)
-def test_every_option_counts(change):
-    base = {"n_factors": 4, "epochs": 2, "solver": "cholesky"}
-    plain, _ = train(**base)
-    changed, _ = train(**{**base, **change})
-    P, other = plain.factors().P, changed.factors().P
-    assert P.shape != other.shape or not np.allclose(P, other, atol=1e-4)
-
-
 @pytest.mark.parametrize(("n_factors", "solver"), [(8, "cholesky"), (200, "cg")])
 def test_the_faster_solver_is_chosen(n_factors, solver):
     als = ImplicitAls(RATINGS, ImplicitAlsOptions(n_factors=n_factors), ONE)
@@ -244,23 +217,6 @@ def test_the_faster_solver_is_chosen(n_factors, solver):
 def test_numbers_beyond_float32_are_refused(solver):
     with pytest.raises(TrainingError, match=r"implicit_als cannot solve .* Give smaller strengths"):
         train(both_ways(random_strengths(scale=1e36)), epochs=3, solver=solver, alpha=100.0)
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"alpha": -1}, "mf_fit: alpha is -1; give a number of at least 0.0."),
-        (
-            {"unobserved_weight": 2},
-            "mf_fit: unobserved_weight is 2; give a number from 0.0 to 1.0.",
-        ),
-        ({"solver": "lu"}, "mf_fit: solver is 'lu'; give one of 'cg', 'cholesky'."),
-    ],
-)
-def test_options_out_of_range_are_refused(given, message):
-    with pytest.raises(OptionError) as refused:
-        ImplicitAlsOptions.parse(given, "implicit_als")
-    assert str(refused.value) == message
 
 
 def test_validation_loss_is_one_minus_ndcg():
@@ -278,83 +234,3 @@ def test_validation_loss_is_one_minus_ndcg():
     loss = als.validation_loss(rows_of(held_out), Workers(2))
     assert loss == pytest.approx(1 - np.mean(gains), abs=1e-6)
     assert als.validation_loss(rows_of(held_out), ONE) == loss
-
-
-@pytest.fixture
-def clicks(con):
-    """Plays by 40 users of 30 items; some none, which counts as seen."""
-    con.execute(
-        "create table clicks as select u, i, (hash(u, i) % 5)::integer as plays "
-        "from range(40) a(u), range(30) b(i) where hash(i, u) % 3 = 0 and u % 2 = i % 2"
-    )
-    return con
-
-
-def test_without_a_rating_every_row_is_a_strength_of_one(clicks):
-    clicks.execute("create table m as from mf_fit(clicks, u, i)")
-    info = json.loads(clicks.execute("select info from m where kind = 'model'").fetchone()[0])
-    assert (info["algorithm"], info["feedback"]) == ("implicit_als", "implicit")
-    assert info["loss"] == "all_pairs"
-    assert info["options"]["solver"] in SOLVERS
-    assert info["options"]["duplicates"] == "sum"
-    once = clicks.execute("select factors from m where kind = 'user' order by user_id").fetchall()
-    given = clicks.execute(
-        "select factors from mf_fit(clicks, u, i, 1, algorithm := 'implicit_als') "
-        "where kind = 'user' order by user_id"
-    ).fetchall()
-    assert once == given
-
-
-def test_a_strength_may_be_an_expression(clicks):
-    clicks.execute(
-        "create table m as "
-        "from mf_fit(clicks, u, i, rating := ln(1 + plays), algorithm := 'implicit_als')"
-    )
-    top = clicks.execute("from mf_recommend(m, 4, k := 5)").fetchall()
-    seen = {i for (i,) in clicks.execute("select i from clicks where u = 4").fetchall()}
-    assert len(top) == 5
-    assert all(row[1] % 2 == 0 and row[1] not in seen for row in top[:2])
-    assert {row[4] for row in top} == {"model"}
-
-
-def test_predictions_are_not_clipped(clicks):
-    clicks.execute("create table m as from mf_fit(clicks, u, i)")
-    clicks.execute("create table pairs as select a.u, b.i from range(40) a(u), range(30) b(i)")
-    lowest, highest = clicks.execute(
-        "select min(prediction), max(prediction) from mf_predict(m, pairs, u, i)"
-    ).fetchone()
-    assert lowest < 0 < highest < 1
-
-
-def test_the_order_of_rows_changes_no_bit(clicks):
-    call = "select factors from mf_fit({}, u, i, plays, algorithm := 'implicit_als') order by all"
-    clicks.execute("create table shuffled as from clicks order by hash(u * 31 + i)")
-    one = clicks.execute(call.format("clicks")).fetchall()
-    assert clicks.execute(call.format("shuffled")).fetchall() == one
-
-
-def test_repeated_rows_add_up(clicks):
-    clicks.execute("create table twice as from clicks union all from clicks")
-    call = "select factors from mf_fit({}, algorithm := 'implicit_als') order by all"
-    twice = clicks.execute(call.format("twice, u, i, plays")).fetchall()
-    assert clicks.execute(call.format("clicks, u, i, 2 * plays")).fetchall() == twice
-
-
-def test_negative_strengths_are_refused(clicks):
-    with pytest.raises(duckdb.Error, match=r"mf_fit: rating is negative in \d+ of \d+ rows; alg"):
-        clicks.execute("from mf_fit(clicks, u, i, plays - 3, algorithm := 'implicit_als')")
-
-
-def test_early_stopping_keeps_the_best_epoch(clicks):
-    clicks.execute(
-        "create table m as from mf_fit(clicks, u, i, epochs := 60, validation_fraction := 0.2)"
-    )
-    info = json.loads(clicks.execute("select info from m where kind = 'model'").fetchone()[0])
-    losses = [
-        loss
-        for (loss,) in clicks.execute(
-            "select metrics.validation_loss from m where kind = 'epoch' order by epoch"
-        ).fetchall()
-    ]
-    assert len(losses) < 60
-    assert info["validation_loss"] == min(losses)

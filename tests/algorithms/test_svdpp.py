@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from duckmf.algorithms.svd import OFTEN, Svd, SvdOptions
-from duckmf.algorithms.svdpp import MANY, Svdpp, SvdppOptions, solve_implicit
-from duckmf.errors import OptionError
+from duckmf.algorithms.svdpp import MANY, Svdpp, SvdppOptions, solve_implicit, turns_of
 from duckmf.kernels.layout import shuffle_rows
 from duckmf.kernels.svdpp import descend
 from duckmf.kernels.threads import Workers
+from duckmf.model.factors import Known
 from duckmf.ratings.matrix import Triples, canonical
-from tests.algorithms.test_svd import ONE, known_ratings, random_ratings, random_triples, ratings_of
+from tests.algorithms.test_svd import (
+    ONE,
+    known_ratings,
+    random_ratings,
+    random_triples,
+    ratings_of,
+    units_of,
+)
 from tests.naive.svdpp import Problem
 
 PARTS = ("bu", "bi", "P", "Q", "Y")
@@ -42,13 +50,18 @@ def rmse(svdpp, users, items, values):
     return np.sqrt(np.mean((svdpp.factors().predict(users, items) - values) ** 2))
 
 
-def problem_of(svdpp):
+def problem_of(svdpp, ratings):
     """The naive twin of a training, as it stands, in units of sigma."""
-    options, rows = svdpp.options, svdpp._rows
-    per_user = np.maximum(rows.counts, 1) ** (options.regularization_scaling - 1)
-    per_item = np.maximum(svdpp._item_counts, 1) ** (options.regularization_scaling - 1)
+    options, factors, (sigma, root) = svdpp.options, svdpp.factors(), units_of(ratings)
+    rows = ratings.by_user
+    per_user, per_item = (
+        np.maximum(side.counts, 1) ** (options.regularization_scaling - 1)
+        for side in (rows, ratings.by_item)
+    )
+    own = factors.P - sums_of(rows, factors.Y)
     return Problem(
-        *(getattr(svdpp, f"_{name}").astype(float) for name in PARTS),
+        *(bias.astype(float) / sigma for bias in (factors.user_bias, factors.item_bias)),
+        *(side.astype(float) / root for side in (own, factors.Q, factors.Y)),
         np.split(rows.indices, rows.indptr[1:-1]),
         options.user_regularization * per_user,
         options.item_regularization * per_item,
@@ -58,14 +71,28 @@ def problem_of(svdpp):
     )
 
 
-def visits(svdpp, number):
-    """(entry, user, item) in the order of an epoch that has just been made."""
-    rng = np.random.default_rng((svdpp.options.seed, number))
-    rng.integers(2**32)  # the seed of the shuffling within users
-    rows = svdpp._rows
+def sums_of(rows, Y):
+    """z_u of each user."""
+    rated = np.split(rows.indices, rows.indptr[1:-1])
+    return np.array([Y[items].sum(axis=0) / np.sqrt(max(len(items), 1)) for items in rated])
+
+
+def visits(rows, turns, seed, number):
+    """(entry, user, item) in the order of an epoch; `turns` become those of the next one."""
+    rng = np.random.default_rng((seed, number))
+    shuffle_rows(rows.indptr, turns, 0, len(rows), int(rng.integers(2**32)))
     for u in rng.permutation(len(rows)):
-        for n in rows.indptr[u] + svdpp._turns[rows.indptr[u] : rows.indptr[u + 1]]:
+        for n in rows.indptr[u] + turns[rows.indptr[u] : rows.indptr[u + 1]]:
             yield n, u, rows.indices[n]
+
+
+def known_of(factors, **changed):
+    """What a model that has these numbers knows: all users and all items."""
+    n_users, n_items = len(factors.P), len(factors.Q)
+    every = np.ones(n_users, bool), np.ones(n_items, bool)
+    numbers = [factors.user_bias, factors.item_bias, factors.P, factors.Q, factors.Y]
+    known = Known(factors.mu, *every, *numbers, np.zeros_like(factors.P))
+    return replace(known, **changed)
 
 
 @pytest.mark.parametrize("n_factors", [1, 3, 16, 33])
@@ -81,23 +108,27 @@ def test_an_epoch_equals_its_naive_twin(n_factors):
         implicit_regularization=0.4,
         regularization_scaling=0.75,
     )
-    svdpp = Svdpp(random_ratings(), options, ONE)
-    svdpp._Y[1:, :n_factors] = np.random.default_rng(7).normal(0, 0.1, (39, n_factors))
-    twin = problem_of(svdpp)
-    values = (svdpp._rows.values - svdpp._mu) / svdpp._sigma
+    ratings = random_ratings()
+    rows, (sigma, root) = ratings.by_user, units_of(ratings)
+    svdpp = Svdpp(ratings, options, ONE)
+    Y = np.random.default_rng(7).normal(0, 0.1, (len(ratings.by_item), n_factors))
+    svdpp.start_from(known_of(svdpp.factors(), Y=Y.astype(np.float32)))
+    twin, turns = problem_of(svdpp, ratings), turns_of(rows)
+    assert np.abs(twin.Y[1:]).max() > 0.01
+    values = (rows.values - rows.values.mean()) / sigma
     for number, step in ((1, 0.02), (2, 0.02 * 0.875), (3, 0.02 * 0.75)):
         loss = svdpp.epoch(number)
         lr_u, lr_i = (
-            step * np.sqrt((OFTEN + MANY) / (OFTEN + counts))
-            for counts in (svdpp._rows.counts, svdpp._item_counts)
+            step * np.sqrt((OFTEN + MANY) / (OFTEN + side.counts))
+            for side in (rows, ratings.by_item)
         )
-        squares = [
-            twin.step(u, i, values[n], lr_u[u], lr_i[i]) for n, u, i in visits(svdpp, number)
-        ]
-        assert loss == pytest.approx(svdpp._sigma * np.sqrt(np.mean(squares)), rel=1e-5)
-    for name in PARTS:
-        assert np.allclose(getattr(svdpp, f"_{name}"), getattr(twin, name), rtol=1e-4, atol=1e-5)
-    assert not any(getattr(svdpp, f"_{name}")[:, n_factors:].any() for name in "PQY")
+        order = visits(rows, turns, options.seed, number)
+        squares = [twin.step(u, i, values[n], lr_u[u], lr_i[i]) for n, u, i in order]
+        assert loss == pytest.approx(sigma * np.sqrt(np.mean(squares)), rel=1e-5)
+    P = root * (twin.P + sums_of(rows, twin.Y))
+    expected = (sigma * twin.bu, sigma * twin.bi, P, root * twin.Q, root * twin.Y)
+    for name, found, other in zip(PARTS, arrays(svdpp), expected, strict=True):
+        assert np.allclose(found, other, rtol=1e-4, atol=2e-5), name
 
 
 @pytest.mark.parametrize("shortening", [0.0, 0.5])
@@ -175,13 +206,10 @@ def test_a_step_leaves_the_share_g_of_the_error():
 
 
 def test_each_rating_is_visited_once_an_epoch_in_a_new_order():
-    ratings = random_ratings()
-    svdpp = Svdpp(ratings, SvdppOptions(n_factors=2), ONE)
-    orders = []
-    for number in (1, 2):
-        svdpp.epoch(number)
-        orders.append([int(n) for n, _, _ in visits(svdpp, number)])
-    assert sorted(orders[0]) == sorted(orders[1]) == list(range(len(ratings)))
+    rows = random_ratings().by_user
+    turns = turns_of(rows)
+    orders = [[int(n) for n, _, _ in visits(rows, turns, 42, number)] for number in (1, 2)]
+    assert sorted(orders[0]) == sorted(orders[1]) == list(range(len(rows.indices)))
     assert orders[0] != orders[1]
 
 
@@ -203,24 +231,6 @@ def test_any_number_of_threads_gives_the_same_bits(threads):
     several, their_losses = train(ratings, threads, epochs=3)
     assert losses == their_losses
     assert same_bits(one, several)
-
-
-def test_any_order_of_the_source_gives_the_same_bits():
-    users, items, values, n_users, n_items = random_triples()
-    order = np.random.default_rng(5).permutation(len(users))
-    shuffled = ratings_of(users[order], items[order], values[order], n_users, n_items)
-    straight = ratings_of(users, items, values, n_users, n_items)
-    assert same_bits(train(straight, epochs=3)[0], train(shuffled, epochs=3)[0])
-
-
-def test_the_user_factors_hold_the_sum_of_the_implicit_ones():
-    svdpp, _ = train(random_ratings(), n_factors=4)
-    factors, rows = svdpp.factors(), svdpp._rows
-    own = svdpp._P[:, :4] * np.sqrt(svdpp._sigma)
-    for u, rated in enumerate(np.split(rows.indices, rows.indptr[1:-1])):
-        implicit = factors.Y[rated].sum(axis=0) / np.sqrt(max(len(rated), 1))
-        assert np.allclose(factors.P[u], own[u] + implicit, atol=1e-6)
-    assert np.abs(factors.Y).max() > 1e-3
 
 
 def test_known_factors_are_found_again():
@@ -265,42 +275,11 @@ def test_the_scale_of_the_ratings_does_not_matter(scale):
     )
 
 
-@pytest.mark.parametrize(
-    "option",
-    [
-        {"n_factors": 3},
-        {"epochs": 6},
-        {"seed": 1},
-        {"learning_rate": 0.01},
-        {"learning_rate_decay": 0.5},
-        {"regularization": 0.7},
-        {"user_regularization": 0.7},
-        {"item_regularization": 0.7},
-        {"bias_regularization": 0.7},
-        {"implicit_regularization": 0.7},
-        {"regularization_scaling": 0.7},
-    ],
-    ids=lambda option: next(iter(option)),
-)
-def test_every_option_counts(option):
-    ratings = random_ratings()
-    usual = {"n_factors": 4, "epochs": 5}
-    one, other = train(ratings, **usual)[0], train(ratings, **{**usual, **option})[0]
-    pairs = np.arange(1, 20), np.arange(1, 20)
-    assert not np.array_equal(one.factors().predict(*pairs), other.factors().predict(*pairs))
-
-
 def test_options_of_a_side_default_to_the_common_one():
     ratings = random_ratings()
     sides = ("user", "item", "bias", "implicit")
     named = {f"{side}_regularization": 2.0 for side in sides}
     assert same_bits(train(ratings, regularization=2.0)[0], train(ratings, **named)[0])
-
-
-def test_an_option_out_of_range_is_refused():
-    message = "mf_fit: implicit_regularization is -1; give a number of at least 0.0."
-    with pytest.raises(OptionError, match=message):
-        SvdppOptions.parse({"implicit_regularization": -1}, "svdpp")
 
 
 def test_rows_without_ratings_stay_zero():

@@ -1,10 +1,7 @@
-"""Time terms: their twin, their objective, what they recover, and how mf_fit takes them."""
+"""Time terms: their twin, their objective, and what they recover."""
 
 from __future__ import annotations
 
-import json
-
-import duckdb
 import numpy as np
 import pytest
 
@@ -13,10 +10,11 @@ from duckmf.algorithms.temporal import BIAS_PARTS
 from duckmf.kernels.threads import Workers
 from duckmf.model.temporal import DAY, Span, UserDays, day_numbers
 from duckmf.ratings.matrix import Ratings, Triples, canonical
-from tests.conftest import model_of
 from tests.naive.temporal import NaiveTimeTerms, bin_of, dev
 
 NAMES = ["als", "svd", "svdpp", "bias"]
+
+
 N_USERS, N_ITEMS = 25, 15
 
 
@@ -82,11 +80,9 @@ def test_the_terms_after_an_epoch_are_those_of_the_naive_twin(ratings, parts):
 def test_an_epoch_of_als_lowers_the_joint_objective(ratings):
     lambda_t = 2.0
     als = made("als", ratings, temporal=BIAS_PARTS, n_factors=4, temporal_regularization=lambda_t)
-    rows = ratings.by_user
+    rows, centers = ratings.by_user, als.factors().temporal.centers
     usual = np.mean(
-        np.square(
-            Span.of(rows.times, 0.4).deviations(rows.times, als._dial.centers[rows.row_numbers()])
-        )
+        np.square(Span.of(rows.times, 0.4).deviations(rows.times, centers[rows.row_numbers()]))
     )
 
     def objective() -> float:
@@ -161,27 +157,6 @@ def check_multipliers(slopes: np.ndarray, counts: np.ndarray, biases: np.ndarray
             c = slope[n > 0] / n[n > 0]
             assert np.ptp(c) < 0.02
             assert n @ b == pytest.approx(0, abs=1e-4)
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(
-    "option",
-    [
-        {"temporal": ("item_bins",)},
-        {"temporal": ("user_drift", "user_day")},
-        {"time_bins": 3},
-        {"temporal_regularization": 1.0},
-        {"drift_exponent": 0.9},
-    ],
-    ids=str,
-)
-def test_every_option_counts(ratings, name, option):
-    found = []
-    for options in ({"temporal": BIAS_PARTS}, {"temporal": BIAS_PARTS, **option}):
-        training = made(name, ratings, **options)
-        training.epoch(1)
-        found.append(errors_of(training.factors(), ratings))
-    assert np.abs(found[0] - found[1]).max() > 1e-3
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -278,165 +253,3 @@ def test_users_who_rated_on_one_day_have_no_day_term_and_all_parts_are_finite(ra
         assert not f.temporal.bin_bias[0].any()
         anyone = np.arange(N_USERS, dtype=np.int32)
         assert np.all(np.isfinite(f.predict(anyone, anyone % N_ITEMS)))
-
-
-@pytest.fixture
-def timed(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-    """The same database with a table `source` of 500 ratings over 400 days."""
-    con.execute(
-        "create table source as select (hash(i) % 40)::int as u, (hash(i, 1) % 25)::int as i, "
-        "1 + (hash(i, 2) % 9) / 2 as r, "
-        "timestamp '2020-01-01' + to_seconds((hash(i, 3) % 34_560_000)::int) as ts, "
-        "from range(500) t(i)"
-    )
-    return con
-
-
-FIT = "mf_fit(source, u, i, r, algorithm := 'bias', progress := false"
-
-
-def temporal_of(con, call: str, kind: str):
-    query = f"select temporal from {call}) where kind = '{kind}' order by code"
-    return [row[0] for row in con.execute(query).fetchall()]
-
-
-def test_parts_that_are_off_are_null(timed):
-    for parts, users, items in [
-        ("'item_bins'", set(), {"bin_bias"}),
-        ("['user_drift']", {"t0", "drift"}, set()),
-        ("['user_day']", {"t0", "days", "day_bias"}, set()),
-        ("['user_day', 'item_bins']", {"t0", "days", "day_bias"}, {"bin_bias"}),
-    ]:
-        call = f"{FIT}, ts := ts, temporal := {parts}"
-        model = temporal_of(timed, call, "model")[0]
-        assert {name for name, value in model.items() if value is not None} == {"t0", "t1", "beta"}
-        for kind, expected in (("user", users), ("item", items)):
-            for row in temporal_of(timed, call, kind):
-                named = {name for name, value in (row or {}).items() if value is not None}
-                assert named == expected
-    for call in (FIT, f"{FIT}, ts := ts", f"{FIT}, ts := ts, temporal := []"):
-        assert timed.execute(f"select count(temporal) from {call})").fetchone() == (0,)
-
-
-def test_the_rows_hold_days_bins_and_times_as_they_are_defined(timed):
-    call = f"{FIT}, ts := ts, temporal := ['user_day', 'item_bins'], time_bins := 6"
-    t0, t1 = timed.execute("select epoch(min(ts)), epoch(max(ts)) from source").fetchone()
-    model = temporal_of(timed, call, "model")[0]
-    assert (model["t0"], model["t1"], model["beta"]) == (t0, t1, pytest.approx(0.4))
-    days = timed.execute(
-        "select u, avg(epoch(ts)), list_sort(list(distinct floor(epoch(ts) / 86400)::int)) "
-        "from (select u, i, max(ts) as ts from source group by all) group by u order by u"
-    ).fetchall()
-    users = temporal_of(timed, call, "user")
-    for (_, center, expected), found in zip(days, users, strict=True):
-        assert found["t0"] == pytest.approx(center)
-        assert found["days"] == expected
-        assert len(found["day_bias"]) == len(expected)
-    assert {len(row["bin_bias"]) for row in temporal_of(timed, call, "item")} == {6}
-
-
-@pytest.mark.parametrize(
-    "ts",
-    ["ts::timestamptz", "epoch(ts)::bigint", "epoch(ts)", "ts::varchar", "ts::timestamp_s"],
-)
-def test_every_type_of_time_gives_the_same_model(timed, ts):
-    timed.execute("set timezone = 'UTC'")
-    timed.execute(
-        "create table whole as select u, i, r, date_trunc('second', ts) as ts from source"
-    )
-    fit = FIT.replace("source", "whole")
-    expected = temporal_of(timed, f"{fit}, ts := ts, temporal := 'user_drift'", "user")
-    assert temporal_of(timed, f"{fit}, ts := {ts}, temporal := 'user_drift'", "user") == expected
-
-
-def test_a_date_is_its_midnight(timed):
-    model = temporal_of(timed, f"{FIT}, ts := ts::date, temporal := 'item_bins'", "model")[0]
-    first = timed.execute("select epoch(min(ts::date)) from source").fetchone()[0]
-    assert model["t0"] == first
-
-
-def test_held_out_rows_are_judged_at_their_own_times(timed):
-    """The ratings jump half-way, so a model that knows of bins must know when a row was."""
-    timed.execute("update source set r = case when ts < '2020-07-18' then 2 else 4 end")
-    loss = {}
-    for ts in ("ts", "timestamp '2020-01-01'"):
-        loss[ts] = timed.execute(
-            "select info.validation_loss::double from mf_fit(source, u, i, r, algorithm := 'bias', "
-            f"ts := case when hash(u, i) % 5 = 0 then {ts} else ts end, time_bins := 2, "
-            "temporal := 'item_bins', temporal_regularization := 0.1, "
-            "validation := hash(u, i) % 5 = 0, progress := false) where kind = 'model'"
-        ).fetchone()[0]
-    assert loss["ts"] < 0.45
-    assert loss["timestamp '2020-01-01'"] > 1
-
-
-def test_the_training_loss_is_that_of_the_stored_model_and_bits_repeat(timed):
-    for algorithm in NAMES:
-        options = (
-            f"algorithm := '{algorithm}', progress := false, temporal := ['item_bins', 'user_day']"
-        )
-        timed.execute("create or replace table shuffled as from source order by hash(r, u, i, ts)")
-        one, other = (
-            model_of(timed, f"mf_fit({source}, u, i, r, ts := ts, threads := {n}, {options})")
-            for source, n in (("source", 1), ("shuffled", 2))
-        )
-        assert one == other
-
-
-def test_info_names_the_parts(timed):
-    info = timed.execute(
-        f"select info from {FIT}, ts := ts, temporal := ['user_day', 'item_bins']) "
-        "where kind = 'model'"
-    ).fetchone()[0]
-    options = json.loads(info)["options"]
-    assert options["temporal"] == ["item_bins", "user_day"]
-    assert options["temporal_regularization"] == 20
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (
-            "temporal := ['item_bins']",
-            "mf_fit: temporal is ['item_bins'] but ts is not given; add ts := ..., or leave "
-            "temporal out.",
-        ),
-        (
-            "ts := ts, temporal := ['user_day', 'item_bin']",
-            "mf_fit: temporal holds 'item_bin'; give a list of 'item_bins', 'user_drift', "
-            "'user_day'.",
-        ),
-        (
-            "ts := ts, temporal := 'factor_drift'",
-            "mf_fit: temporal holds 'factor_drift'; give a list of 'item_bins', 'user_drift', "
-            "'user_day'.",
-        ),
-        (
-            "ts := ts, time_bins := 5",
-            "mf_fit: time_bins is given but temporal is not; leave it out, or say which time terms "
-            "with temporal := ['item_bins', ...].",
-        ),
-        (
-            "ts := ts, temporal := 'item_bins', time_bins := 0",
-            "mf_fit: time_bins is 0; give a whole number from 1 to 10000.",
-        ),
-        (
-            "ts := epoch_ms(ts), temporal := 'item_bins'",
-            "seconds from 1970, outside the years 1 to 9999; give a timestamp, a date, or seconds "
-            "since 1970.",
-        ),
-    ],
-)
-def test_what_is_refused(timed, arguments, message):
-    with pytest.raises(duckdb.Error) as caught:
-        timed.execute(f"create table m as from {FIT}, {arguments})")
-    assert message in str(caught.value)
-
-
-def test_popularity_and_implicit_models_have_no_time_terms(timed):
-    for algorithm in ("popularity", "implicit_als", "bpr"):
-        with pytest.raises(duckdb.Error, match=f"'{algorithm}' does not use temporal"):
-            timed.execute(
-                f"from mf_fit(source, u, i, r, algorithm := '{algorithm}', ts := ts, "
-                "temporal := 'item_bins')"
-            )

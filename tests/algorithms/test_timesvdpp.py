@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 
-import duckdb
 import numpy as np
 import pytest
 
@@ -169,83 +168,3 @@ def test_any_number_of_threads_gives_the_same_bits(ratings, threads):
         assert np.array_equal(getattr(one, name), getattr(several, name))
     for name in ("factor_drift", "drift", "day_bias", "bin_bias"):
         assert np.array_equal(getattr(one.temporal, name), getattr(several.temporal, name))
-
-
-@pytest.mark.parametrize(
-    "option",
-    [
-        {"temporal": ("factor_drift",)},
-        {"temporal": ("item_bins", "user_day", "factor_drift")},
-        {"time_bins": 3},
-        {"temporal_regularization": 1.0},
-        {"drift_exponent": 0.9},
-        {"implicit_regularization": 0.3},
-        {"regularization_scaling": 0.9},
-        {"learning_rate": 0.01},
-    ],
-    ids=str,
-)
-def test_every_option_counts(ratings, option):
-    usual, _ = trained(ratings)
-    other, _ = trained(ratings, **option)
-    rows = ratings.by_user
-    pairs = rows.row_numbers(), rows.indices, rows.times
-    assert np.abs(usual.predict(*pairs) - other.predict(*pairs)).max() > 1e-5
-
-
-def test_in_sql_every_part_is_there_and_ts_is_needed(small):
-    call = "mf_fit(ratings, user_id, item_id, rating, algorithm := 'timesvdpp', n_factors := 3"
-    small.execute(f"create table m as from {call}, ts := ts * 86400)")
-    temporal = small.execute(
-        "select kind, any_value(temporal) from m where temporal is not null group by kind"
-    ).fetchall()
-    named = {
-        kind: {name for name, value in row.items() if value is not None} for kind, row in temporal
-    }
-    assert named == {
-        "model": {"t0", "t1", "beta"},
-        "user": {"t0", "drift", "days", "day_bias", "factor_drift"},
-        "item": {"bin_bias"},
-    }
-    lengths = small.execute(
-        "select distinct len(factors), len(temporal.factor_drift), len(temporal.days) = "
-        "len(temporal.day_bias) from m where kind = 'user'"
-    ).fetchall()
-    assert lengths == [(3, 3, True)]
-    assert small.execute(
-        "select count(*) from m where kind = 'item' and len(implicit_factors) = 3"
-    ).fetchone() == (30,)
-    everything = small.execute(f"select temporal from {call}, ts := ts * 86400, temporal := 'all')")
-    assert everything.fetchall() == small.execute("select temporal from m").fetchall()
-    for options in ("", ", temporal := []"):
-        with pytest.raises(duckdb.Error) as caught:
-            small.execute(f"from {call}{options})")
-        assert str(caught.value).endswith(
-            "mf_fit: algorithm 'timesvdpp' learns from times and ts is not given; add ts := ..., "
-            "or choose algorithm := 'svdpp'."
-        )
-
-
-def held_out_loss(con, algorithm: str, temporal: str, held_out: str) -> float:
-    """The validation loss after all epochs on MovieLens."""
-    ts = "" if temporal == "[]" else f", ts := rated_at, temporal := {temporal}"
-    return con.execute(
-        f"select metrics.validation_loss from mf_fit(ratings, user_id, movie_id, rating{ts}, "
-        f"algorithm := '{algorithm}', {held_out}, patience := 100, progress := false) "
-        "where kind = 'epoch' order by epoch desc limit 1"
-    ).fetchone()[0]
-
-
-def test_time_terms_pay_on_random_splits_and_do_no_harm_forward_in_time(movielens):
-    random = "validation_fraction := 0.2"
-    assert held_out_loss(movielens, "bias", "'all'", random) < (
-        held_out_loss(movielens, "bias", "[]", random) - 0.005
-    )
-    als = held_out_loss(movielens, "als", "[]", random)
-    assert held_out_loss(movielens, "als", "'all'", random) < als - 0.005
-    assert held_out_loss(movielens, "timesvdpp", "'all'", random) < als - 0.005
-    cut = movielens.execute("select quantile_disc(rated_at, 0.8) from ratings").fetchone()[0]
-    forward = f"validation := rated_at > timestamp '{cut}'"
-    als = held_out_loss(movielens, "als", "[]", forward)
-    for algorithm in ("als", "timesvdpp"):
-        assert held_out_loss(movielens, algorithm, "'all'", forward) < als + 0.002

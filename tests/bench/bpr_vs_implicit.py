@@ -25,7 +25,7 @@ from duckmf.algorithms.bpr import Bpr, BprOptions
 from duckmf.demo import examples
 from duckmf.kernels.threads import Workers
 from duckmf.ratings.matrix import Ratings, Rows, Triples, canonical
-from tests.bench.known_truth import Known, _pairs
+from tests.bench.known_truth import Known, random_pairs
 
 STEP, PENALTY = 0.05, 0.002
 EPOCHS = 20
@@ -87,7 +87,7 @@ def theirs_of(
 
 def speed(n_factors: int, rounds: int) -> None:
     """Print the seconds of 20 epochs of both."""
-    pairs = _pairs(138_000, 27_000, 20_000_000, np.random.default_rng(0))
+    pairs = random_pairs(138_000, 27_000, 20_000_000, np.random.default_rng(0))
     triples = Triples(*pairs, np.ones(len(pairs[0]), np.float32))
     ratings = canonical(triples, 138_000, 27_000, "sum", WORKERS)[0]
     users = matrix(ratings.by_user, 27_000)

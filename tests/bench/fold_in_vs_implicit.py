@@ -24,7 +24,7 @@ from duckmf.algorithms.implicit_als import ImplicitAls, ImplicitAlsOptions
 from duckmf.kernels.threads import Workers
 from duckmf.model.factors import Fixed
 from duckmf.ratings.matrix import Rows, Triples, canonical
-from tests.bench.known_truth import _pairs
+from tests.bench.known_truth import random_pairs
 
 N_USERS, N_ITEMS, N_FACTORS, N_PAIRS = 10_000, 27_000, 64, 1_450_000
 CONFIDENCE, PENALTY, THREADS, ROUNDS = 11.0, 10.0, 2, 5
@@ -36,7 +36,7 @@ class Case:
     """A model of the pairs, the same pairs to fold in, and implicit with the model's items."""
 
     def __init__(self) -> None:
-        users, items = _pairs(N_USERS, N_ITEMS, N_PAIRS, np.random.default_rng(0))
+        users, items = random_pairs(N_USERS, N_ITEMS, N_PAIRS, np.random.default_rng(0))
         triples = Triples(users, items, np.ones(len(users), np.float32))
         self.rows = canonical(triples, N_USERS, N_ITEMS, "sum", Workers(THREADS))[0].by_user
         self.con = duckmf.connect(config={"threads": THREADS})

@@ -25,7 +25,7 @@ from scipy.sparse import csr_matrix
 from duckmf.algorithms.implicit_als import ImplicitAls, ImplicitAlsOptions
 from duckmf.kernels.threads import Workers
 from duckmf.ratings.matrix import Ratings, Triples, canonical
-from tests.bench.known_truth import _pairs
+from tests.bench.known_truth import random_pairs
 
 CONFIDENCE, PENALTY, THREADS = 11.0, 10.0, 2
 
@@ -34,7 +34,7 @@ def made(n: int) -> Ratings:
     """Pairs of a strength of one."""
     share = n / 20_000_000
     shape = int(138_493 * share) + 100, int(26_744 * share**0.5) + 100
-    users, items = _pairs(*shape, n, np.random.default_rng(0))
+    users, items = random_pairs(*shape, n, np.random.default_rng(0))
     triples = Triples(users, items, np.ones(len(users), np.float32))
     return canonical(triples, *shape, "sum", Workers(THREADS))[0]
 

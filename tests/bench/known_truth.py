@@ -30,7 +30,7 @@ class Known:
         with the power 1.1 of the rank.
         """
         rng = np.random.default_rng(seed)
-        users, items = _pairs(n_users, n_items, n, rng)
+        users, items = random_pairs(n_users, n_items, n, rng)
         P = rng.standard_normal((n_users, RANK), np.float32)
         Q = rng.standard_normal((n_items, RANK), np.float32)
         values = rng.normal(3.5, noise, len(users)).astype(np.float32)
@@ -53,7 +53,7 @@ class Known:
         return float(np.sqrt(np.mean((np.clip(predicted, 0.5, 5) - self.test.values) ** 2)))
 
 
-def _pairs(
+def random_pairs(
     n_users: int, n_items: int, n: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     activity = rng.lognormal(0, 1.1, n_users)

@@ -6,6 +6,8 @@ import pytest
 
 from tests.bigquery import fuzz
 
+pytestmark = pytest.mark.newest
+
 
 def test_mutated_scripts_are_read_without_a_crash_and_without_changing_what_is_not_ours():
     counts = fuzz.run(3000, seed=11)

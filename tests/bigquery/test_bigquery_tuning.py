@@ -7,7 +7,7 @@ import pytest
 
 import duckmf
 from duckmf.errors import BigQueryError
-from tests.bigquery.test_bigquery import fetch, info
+from tests.bigquery.models import fetch, info
 
 MODEL = (
     "create or replace model m options(user_col = 'user_id', item_col = 'item_id', {}) "

@@ -23,6 +23,7 @@ def macros(con: duckdb.DuckDBPyConnection, temporary: bool) -> set[str]:
     return {name for (name,) in rows}
 
 
+@pytest.mark.alone
 def test_loading_twice_is_harmless(con):
     before = macros(con, temporary=True)
     duckmf.load(con)
@@ -31,6 +32,7 @@ def test_loading_twice_is_harmless(con):
     assert macros(con, temporary=False) == set()
 
 
+@pytest.mark.alone
 def test_a_cursor_needs_a_load_of_its_own(small):
     cursor = small.cursor()
     with pytest.raises(duckdb.CatalogException):
@@ -58,7 +60,7 @@ def test_connect_passes_its_arguments_on_and_makes_files_that_old_clients_open(t
         tags = con.execute(
             "select tags from duckdb_databases() where database_name = 'new'"
         ).fetchone()
-        assert "v1.4" in str(tags) or "v1.0" in str(tags) or tags == ({},), tags
+        assert tags == ({"storage_version": "v1.4.0+"},)
 
 
 def test_install_persists_the_pure_macros_and_replaces_older_ones(tmp_path):
@@ -84,11 +86,12 @@ def test_install_persists_the_pure_macros_and_replaces_older_ones(tmp_path):
 
 
 def test_every_macro_has_a_catalog_comment(con):
-    without = con.execute(
-        "select function_name from duckdb_functions() where function_type like '%macro' "
-        "and starts_with(function_name, 'mf_') and comment is null"
-    ).fetchall()
-    assert without == []
+    n, without = con.execute(
+        "select count(*), list(function_name) filter (comment is null) from duckdb_functions() "
+        "where function_type like '%macro' and starts_with(function_name, 'mf_')"
+    ).fetchone()
+    assert n > 40
+    assert without is None
 
 
 def test_loading_leaves_the_heavy_modules_for_the_first_training():

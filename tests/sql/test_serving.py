@@ -369,4 +369,5 @@ def test_factors_among_rows_without_are_read_from_parquet(con, model, tmp_path: 
     con.execute(f"copy (from films order by hash(code)) to '{tmp_path / 'films.parquet'}'")
     con.execute(f"create view far as from '{tmp_path / 'films.parquet'}'")
     near = con.execute(f"from {call.format('films')} order by all").fetchall()
+    assert near
     assert con.execute(f"from {call.format('far')} order by all").fetchall() == near

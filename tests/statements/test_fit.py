@@ -8,35 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from tests.conftest import model_of
-
-ALGORITHMS = ["als", "svd", "svdpp", "bias", "popularity"]
-
-
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_model_has_its_rows_and_columns(small, algorithm):
-    small.execute(
-        f"create table m as from mf_fit(ratings, user_id, item_id, rating, algorithm := '{algorithm}')"
-    )
-    described = small.execute("select column_name, column_type from (describe m)").fetchall()
-    columns = dict(described)
-    assert list(columns) == [
-        "kind", "user_id", "item_id", "code", "ratings", "bias", "factors", "seen",
-        "seen_ratings", "seen_times", "implicit_factors", "temporal", "epoch", "metrics", "info",
-    ]  # fmt: skip
-    assert columns["factors"] == "FLOAT[]"
-    assert columns["seen"] == "INTEGER[]"
-    counts = dict(small.execute("select kind, count(*) from m group by kind").fetchall())
-    assert (counts["model"], counts["user"], counts["item"]) == (1, 40, 30)
-    assert counts["epoch"] >= 1
-    total, mu, info = small.execute(
-        "select ratings, bias, info from m where kind = 'model'"
-    ).fetchone()
-    assert total == 600
-    assert mu == pytest.approx(small.execute("select avg(rating) from ratings").fetchone()[0])
-    assert json.loads(info)["algorithm"] == algorithm
-    sums = small.execute("select sum(ratings) from m where kind in ('user', 'item') group by kind")
-    assert sums.fetchall() == [(600,), (600,)]
+from tests.conftest import model_of, runs_of
 
 
 def test_codes_follow_the_ids_and_seen_speaks_codes(small):
@@ -67,20 +39,6 @@ def test_the_training_loss_is_that_of_the_stored_model(small):
             "from mf_predict(m, ratings, user_id, item_id, clip := false) p"
         ).fetchone()
         assert loss == pytest.approx(rmse, rel=1e-4), algorithm
-
-
-@pytest.mark.parametrize("algorithm", ["als", "svd", "svdpp"])
-def test_same_bits_whatever_the_row_order_and_the_threads(small, algorithm):
-    small.execute("create table shuffled as from ratings order by hash(rating, user_id, item_id)")
-    models = [
-        model_of(
-            small,
-            f"mf_fit({source}, user_id, item_id, rating, algorithm := '{algorithm}', threads := {threads},"
-            " validation_fraction := 0.1, n_factors := 5, epochs := 4)",
-        )
-        for source, threads in [("ratings", 1), ("ratings", 2), ("shuffled", 3)]
-    ]
-    assert models[0] == models[1] == models[2]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +133,7 @@ def test_uncommitted_rows_are_seen_and_a_rollback_leaves_nothing(small):
         "where false",
     ],
 )
-def test_any_part_of_a_model_can_be_read_and_no_run_is_left(small, part, runs_of):
+def test_any_part_of_a_model_can_be_read_and_no_run_is_left(small, part):
     small.execute(
         f"select user_id from mf_fit(ratings, user_id, item_id, rating, epochs := 2) {part}"
     ).fetchall()

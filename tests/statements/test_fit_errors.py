@@ -5,6 +5,8 @@ from __future__ import annotations
 import duckdb
 import pytest
 
+from tests.conftest import runs_of
+
 FIT = "mf_fit(source, u, i, r"
 
 REFUSED = {
@@ -51,7 +53,7 @@ def refusal(con: duckdb.DuckDBPyConnection, call: str) -> str:
 
 
 @pytest.mark.parametrize("row", REFUSED)
-def test_a_bad_row_is_counted(source, runs_of, row):
+def test_a_bad_row_is_counted(source, row):
     source.execute(f"insert into source values {row}")
     call, message = REFUSED[row]
     assert refusal(source, call).startswith(message)
@@ -129,7 +131,7 @@ def test_a_bad_row_is_counted(source, runs_of, row):
         ),
     ],
 )
-def test_a_bad_argument_is_named(source, runs_of, call, message):
+def test_a_bad_argument_is_named(source, call, message):
     said = refusal(source, call)
     assert said.startswith(message), said
     assert len(runs_of(source)) == 0

@@ -1,299 +1,31 @@
-"""mf_fold_in and mf_fold_in_items: rows solved alone, and what may be done with them."""
+"""mf_fold_in and mf_fold_in_items: what may be done with their rows, and what they refuse."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 import duckdb
-import numpy as np
 import pytest
 
 import duckmf
-from duckmf.algorithms.bpr import Bpr, BprOptions, chances, draws_of
-from duckmf.connection import plugin
-from duckmf.kernels.bpr import ALWAYS, STATES, draw_tables
-from duckmf.kernels.threads import Workers
-from duckmf.model.factors import Fixed, Rivals
-from duckmf.ratings.matrix import Rows
-from tests.algorithms.test_bpr import random_ratings
+from duckmf.connection.plugin import calls_of
 from tests.clients import SERVING, Shell
-from tests.naive.bpr import Chance
-
-EXACT = {
-    "als": {},
-    "als, nonnegative": {"algorithm": "als", "nonnegative": True, "epochs": 40},
-    "als by count": {"algorithm": "als", "regularization": 0.1, "regularization_scaling": 1},
-    "als, regularized apart": {
-        "algorithm": "als",
-        "user_regularization": 0.5,
-        "item_regularization": 3,
-        "bias_regularization": 0.1,
-    },
-    "bias": {},
-    "popularity": {},
-    "implicit_als": {"solver": "cholesky"},
-}
-
-
-def fit(con: duckdb.DuckDBPyConnection, algorithm: str, **options: object) -> None:
-    """Train `films` on `ratings`."""
-    given = {"algorithm": algorithm, "n_factors": 5, "epochs": 8} | options
-    if given["algorithm"] in ("bias", "popularity"):
-        del given["n_factors"]
-    if given["algorithm"] == "popularity":
-        del given["epochs"]
-    text = "".join(f", {name} := {value!r}" for name, value in given.items())
-    con.execute(
-        f"create or replace table films as from mf_fit(ratings, user_id, item_id, rating{text})"
-    )
-
-
-def rows(con: duckdb.DuckDBPyConnection, call: str, *columns: str) -> list[tuple[object, ...]]:
-    return con.execute(f"select {', '.join(columns) or '*'} from {call} order by all").fetchall()
-
-
-def error(con: duckdb.DuckDBPyConnection, call: str) -> str:
-    with pytest.raises(duckdb.Error) as refused:
-        con.execute(f"from {call}").fetchall()
-    return str(refused.value)
-
-
-def numbers(con: duckdb.DuckDBPyConnection, call: str, side: str) -> np.ndarray:
-    """Biases and factors of the rows of one side, by id."""
-    found = con.execute(
-        f"select bias, factors from {call} where kind = '{side}' order by {side}_id"
-    ).fetchall()
-    return np.array([[bias or 0.0, *(factors or [])] for bias, factors in found])
-
+from tests.statements.models import error, fit, rows
 
 COLUMNS = ("kind", "user_id", "item_id", "code", "ratings", "seen", "seen_ratings")
 
 
-@pytest.mark.parametrize("case", EXACT)
-def test_a_user_of_the_training_gets_its_trained_row(small, case):
-    fit(small, **({"algorithm": case} | EXACT[case]))
-    call = "mf_fold_in(films, ratings, user_id, item_id, rating)"
-    found, trained = numbers(small, call, "user"), numbers(small, "films", "user")
-    np.testing.assert_allclose(found, trained, atol=1e-5)
-    small.execute("create view users as from films where kind = 'user'")
-    assert rows(small, call, *COLUMNS) == rows(small, "users", *COLUMNS)
-
-
-def test_a_user_near_its_optimum_gets_there(small):
-    fit(small, "implicit_als", solver="cg", epochs=30)
-    call = "mf_fold_in(films, ratings, user_id, item_id, rating)"
-    found, trained = numbers(small, call, "user"), numbers(small, "films", "user")
-    np.testing.assert_allclose(found, trained, atol=2e-3)
-
-
-@pytest.mark.parametrize("case", EXACT)
-def test_items_too_once_training_has_settled(small, case):
-    fit(small, **({"algorithm": case} | EXACT[case] | {"epochs": 300}))
-    call = "mf_fold_in_items(films, ratings, user_id, item_id, rating)"
-    found, trained = numbers(small, call, "item"), numbers(small, "films", "item")
-    np.testing.assert_allclose(found, trained, atol=2e-3)
-    columns = [column for column in COLUMNS if not column.startswith("seen")]
-    small.execute("create view items as from films where kind = 'item'")
-    assert rows(small, call, *columns) == rows(small, "items", *columns)
-
-
-@pytest.mark.parametrize("algorithm", ["svd", "svdpp"])
-def test_svd_users_and_items_minimize_the_objective_of_training(small, algorithm):
-    fit(small, algorithm, epochs=200)
-    for side, call in (("user", "mf_fold_in"), ("item", "mf_fold_in_items")):
-        found = numbers(small, f"{call}(films, ratings, user_id, item_id, rating)", side)
-        trained = numbers(small, "films", side)
-        assert np.corrcoef(found.ravel(), trained.ravel())[0, 1] > 0.995
-
-
-def test_bpr_ranks_for_a_user_folded_in_as_for_one_trained(movielens):
-    movielens.execute("create table clicks as from mf_split(ratings, user_id, movie_id)")
-    movielens.execute("create view train as from clicks where split = 'train' and rating >= 4")
-    movielens.execute("create view test as from clicks where split = 'test' and rating >= 4")
-    movielens.execute(
-        "create table films as from mf_fit(train, user_id, movie_id, algorithm := 'bpr', epochs := 30)"
-    )
-    movielens.execute(
-        "create table folded as from films where kind <> 'user' "
-        "union all from mf_fold_in(films, train, user_id, movie_id, unknown := 'ignore')"
-    )
-    ndcg = [
-        movielens.execute(
-            f"select ndcg from mf_evaluate_ranking({m}, test, user_id, movie_id)"
-        ).fetchall()[0][0]
-        for m in ("films", "folded")
-    ]
-    assert ndcg[1] > 0.97 * ndcg[0] > 0.1
-
-
-def naive_user(chosen, fixed, options, steps, limits, aliases, state):
-    """The steps of one BPR user, in float64."""
-    chance, p = Chance(state), np.zeros(fixed.factors.shape[1])
-    Q, bi = fixed.factors.astype(float), fixed.bias.astype(float)
-    for lr in steps:
-        for i in chosen:
-            if chance.draw() > ALWAYS:
-                continue
-            j = chance.draw() * len(bi) // 2**31
-            if chance.draw() > limits[j]:
-                j = aliases[j]
-            if j in chosen:
-                continue
-            d = Q[i] - Q[j]
-            z = 1 / (1 + np.exp(bi[i] - bi[j] + p @ d))
-            p += lr * (z * d - options.regularization * p)
-    return p
-
-
-@pytest.mark.parametrize("sampling", ["uniform", "popularity"])
-def test_bpr_ranks_items_folded_in_as_those_trained(movielens, sampling):
-    movielens.execute("create table clicks as from mf_split(ratings, user_id, movie_id)")
-    movielens.execute("create view train as from clicks where split = 'train' and rating >= 4")
-    movielens.execute("create view test as from clicks where split = 'test' and rating >= 4")
-    movielens.execute(
-        "create table films as from mf_fit(train, user_id, movie_id, algorithm := 'bpr', "
-        f"epochs := 50, negative_sampling := '{sampling}')"
-    )
-    movielens.execute(
-        "create table folded as from films where kind <> 'item' "
-        "union all from mf_fold_in_items(films, train, user_id, movie_id)"
-    )
-    trained, folded = (
-        movielens.execute(
-            f"select ndcg, auc from mf_evaluate_ranking({m}, test, user_id, movie_id)"
-        ).fetchall()[0]
-        for m in ("films", "folded")
-    )
-    assert folded[0] > 0.95 * trained[0] > 0.1
-    assert folded[1] > 0.98 * trained[1] > 0.8
-
-
-def naive_item(chosen, share, rivals, fixed, options, steps, tables, kept_own, state):
-    """The steps of one BPR item, in float64; seen are sets of places by user."""
-    chance, q, b = Chance(state), np.zeros(fixed.factors.shape[1]), 0.0
-    P, Q, bi = fixed.factors.astype(float), rivals.factors.astype(float), rivals.bias.astype(float)
-    kept, limits, aliases = tables
-    rows = rivals.by_user
-    users, seen = rows.row_numbers(), [set() for _ in range(len(rows))]
-    for u, i in zip(users, rows.indices, strict=True):
-        seen[u].add(int(i))
-    due = 0.0
-    for lr in steps:
-        for n in range(max(len(chosen), 1)):
-            if chance.draw() <= kept_own and n < len(chosen):
-                u = chosen[n]
-                j = chance.draw() * len(bi) // 2**31
-                if chance.draw() > limits[j]:
-                    j = aliases[j]
-                if j not in seen[u]:
-                    z = 1 / (1 + np.exp(b - bi[j] + P[u] @ (q - Q[j])))
-                    b += lr * (z - options.regularization * b)
-                    q += lr * (z * P[u] - options.regularization * q)
-            due += share / max(len(chosen), 1)
-            while due >= 1:
-                due -= 1
-                c = chance.draw() * len(users) // 2**31
-                u, i = users[c], rows.indices[c]
-                if chance.draw() > kept[i] or u in chosen:
-                    continue
-                z = 1 / (1 + np.exp(bi[i] - b + P[u] @ (Q[i] - q)))
-                b -= lr * (z + options.regularization * b)
-                q -= lr * (z * P[u] + options.regularization * q)
-    return q, b
-
-
-@pytest.mark.parametrize("sampling", ["uniform", "popularity"])
-@pytest.mark.parametrize("exponent", [0.0, 0.5])
-def test_the_steps_of_a_bpr_item_equal_their_naive_twin(sampling, exponent):
-    rng = np.random.default_rng(0)
-    ratings = random_ratings()
-    rows, by_user = ratings.by_item, ratings.by_user
-    n_users, n_items = len(by_user), len(rows)
-    counts = np.bincount(by_user.indices, minlength=n_items)
-    bias = rng.normal(0, 0.2, n_items).astype(np.float32)
-    P, Q = (rng.normal(0, 0.5, (n, 5)).astype(np.float32) for n in (n_users, n_items))
-    rivals = Rivals(by_user, counts, bias, Q)
-    none = np.zeros(n_users, np.float32), P, np.zeros((n_users, 0), np.float32)
-    fixed = Fixed("items", 0.0, 1.0, by_user.counts, *none, rivals=rivals)
-    options = BprOptions(
-        n_factors=5, epochs=3, negative_sampling=sampling, regularization=0.05,
-        popularity_exponent=exponent,
-    )  # fmt: skip
-    found = Bpr.fold_in(fixed, options, Workers(2))(rows)
-    tables = draws_of(counts, options)
-    kept = chances(counts, exponent)
-    state = int(np.random.default_rng(options.seed).integers(1, STATES))
-    steps = [0.1 * (1 - t / 3) for t in range(3)]
-    for item in range(n_items):
-        chosen = rows.indices[rows.indptr[item] : rows.indptr[item + 1]].tolist()
-        share = len(by_user.indices) / n_items if sampling == "uniform" else len(chosen)
-        q, b = naive_item(
-            chosen,
-            float(np.float32(share)),
-            rivals,
-            fixed,
-            options,
-            steps,
-            tables,
-            kept[item],
-            state,
-        )
-        np.testing.assert_allclose(found.factors[item], q, atol=2e-5)
-        assert found.bias[item] == pytest.approx(b, abs=2e-5)
-
-
-@pytest.mark.parametrize("sampling", ["uniform", "popularity"])
-@pytest.mark.parametrize("n_factors", [1, 5, 32])
-def test_the_steps_of_a_bpr_user_equal_their_naive_twin(n_factors, sampling):
-    rng = np.random.default_rng(0)
-    rows = random_ratings().by_user
-    counts = np.bincount(rows.indices, minlength=40)
-    bias = rng.normal(0, 0.2, 40).astype(np.float32)
-    Q = rng.normal(0, 0.5, (40, n_factors)).astype(np.float32)
-    fixed = Fixed("users", 0.0, 1.0, counts, bias, Q, np.zeros((40, 0), np.float32))
-    options = BprOptions(
-        n_factors=n_factors, epochs=3, negative_sampling=sampling, regularization=0.05
-    )
-    found = Bpr.fold_in(fixed, options, Workers(2))(rows).factors
-
-    tables = np.full(40, ALWAYS, np.int32), np.arange(40, dtype=np.int32)
-    if sampling == "popularity":
-        draw_tables(counts.astype(float), np.array([0, 40]), *tables)
-    state = int(np.random.default_rng(options.seed).integers(1, STATES))
-    steps = [0.1 * (1 - t / 3) for t in range(3)]
-    for user in range(len(rows)):
-        chosen = rows.indices[rows.indptr[user] : rows.indptr[user + 1]].tolist()
-        expected = naive_user(chosen, fixed, options, steps, *tables, state)
-        np.testing.assert_allclose(found[user], expected, atol=1e-5)
-    assert np.all(found[0] == 0)
-
-
-@pytest.mark.parametrize(
-    "algorithm", ["als", "bias", "svd", "svdpp", "popularity", "implicit_als", "bpr"]
-)
-def test_all_users_at_once_are_what_each_is_alone(small, algorithm):
-    fit(small, algorithm)
-    together = rows(small, "mf_fold_in(films, ratings, user_id, item_id, rating)")
-    alone = []
-    for (user,) in small.execute("select distinct user_id from ratings").fetchall():
-        small.execute(f"create or replace view one as from ratings where user_id = {user}")
-        alone += rows(small, "mf_fold_in(films, one, user_id, item_id, rating)")
-    assert sorted(alone, key=str) == sorted(together, key=str)
-
-
-@pytest.mark.parametrize("algorithm", ["als", "popularity", "svdpp", "implicit_als", "bpr"])
-def test_the_rows_have_the_columns_and_types_of_the_model(small, algorithm):
-    fit(small, algorithm)
+def test_the_rows_have_the_columns_and_types_of_the_model(small):
+    fit(small, "svdpp")
     small.execute(
         "create table mine as select 'mine' as note, * replace (code::bigint as code, "
         "user_id::utinyint as user_id, info::varchar as info, bias::double as bias) from films"
     )
-    for model in ("films", "mine"):
-        calls = [f"mf_fold_in({model}, ratings, user_id, item_id, rating)"]
-        calls += [f"mf_fold_in_items({model}, ratings, user_id, item_id, rating)"]
-        for call in calls:
-            described = rows(small, f"(describe from {call})", "column_name, column_type")
-            assert described == rows(small, f"(describe {model})", "column_name, column_type")
+    for function in ("mf_fold_in", "mf_fold_in_items"):
+        call = f"{function}(mine, ratings, user_id, item_id, rating)"
+        described = rows(small, f"(describe from {call})", "column_name, column_type")
+        assert described == rows(small, "(describe mine)", "column_name, column_type")
 
 
 def test_factors_may_be_an_array(small):
@@ -335,9 +67,9 @@ def test_inserted_users_get_their_own_lists_in_the_real_shell(films, tmp_path):
     ).fetchall()
     assert inserted == [(10,)]
     films.execute("detach stored")
-    shell = Shell(path)
     target = tmp_path / "lists.csv"
-    shell.run(f"copy (from mf_recommend(films, k := 3) where user_id >= 30) to '{target}'")
+    with contextlib.closing(Shell(path)) as shell:
+        shell.run(f"copy (from mf_recommend(films, k := 3) where user_id >= 30) to '{target}'")
     found = films.execute(
         f"select user_id, source, count(*) from '{target}' group by all order by all"
     ).fetchall()
@@ -348,6 +80,7 @@ def test_inserted_users_get_their_own_lists_in_the_real_shell(films, tmp_path):
     ).fetchall() == [(0,)], "what they have rated is left out"
 
 
+@pytest.mark.newest
 def test_a_folded_user_is_predicted_better_than_by_the_item_means(movielens):
     con = movielens
     con.execute("create table parts as from mf_split(ratings, user_id, movie_id)")
@@ -609,7 +342,7 @@ def test_an_interrupted_statement_leaves_nothing(films):
 def test_what_a_statement_laid_out_leaves_with_the_next(films):
     for _ in range(3):
         films.execute("from " + FOLD).fetchall()
-        assert len(plugin._registered[-1].calls.fold_ins) == 1
+        assert len(calls_of(films).fold_ins) == 1
 
 
 def test_the_functions_need_python():
@@ -620,10 +353,3 @@ def test_the_functions_need_python():
     ).fetchall()
     assert len(found) == 2
     assert all(comment for _, comment in found)
-
-
-def test_rows_without_entries_are_zero():
-    rows = Rows(np.array([0, 0]), np.zeros(0, np.int32), np.zeros(0, np.float32))
-    Q = np.ones((3, 2), np.float32)
-    fixed = Fixed("users", 0.0, 1.0, np.ones(3, np.int64), Q[:, 0], Q, np.zeros((3, 0), np.float32))
-    assert np.all(Bpr.fold_in(fixed, BprOptions(n_factors=2), Workers(1))(rows).factors == 0)

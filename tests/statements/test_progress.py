@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -49,7 +50,8 @@ def test_the_environment_turns_it_off(monkeypatch):
 
 
 def test_a_notebook_without_widgets_gets_a_bar_of_text_and_no_warning(monkeypatch):
-    monkeypatch.setattr(progress, "_in_notebook", lambda: True)
+    kernel = SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=None))
+    monkeypatch.setitem(sys.modules, "IPython", kernel)
     monkeypatch.setattr(progress, "find_spec", lambda name: None)
     text = shown(monkeypatch, io.StringIO())
     assert "2/10" in text

@@ -13,7 +13,10 @@ import duckdb
 import pytest
 
 import duckmf
-from tests.conftest import MOVIELENS, model_of
+from tests.clients import hearing_ctrl_c
+from tests.conftest import MOVIELENS, model_of, runs_of
+
+pytestmark = pytest.mark.alone
 
 LONG = "create table m as from mf_fit(ratings, user_id, movie_id, rating, n_factors := 64, epochs := 10000)"
 
@@ -35,7 +38,7 @@ def assert_nothing_left(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("create table m as from mf_fit(ratings, user_id, movie_id, rating, epochs := 1)")
 
 
-def test_a_failing_epoch_leaves_nothing(movielens, runs_of, monkeypatch):
+def test_a_failing_epoch_leaves_nothing(movielens, monkeypatch):
     from duckmf.algorithms import bias
 
     def fail(self, number):
@@ -50,7 +53,7 @@ def test_a_failing_epoch_leaves_nothing(movielens, runs_of, monkeypatch):
     assert_nothing_left(movielens)
 
 
-def test_an_interrupt_ends_the_statement_within_an_epoch(movielens, runs_of):
+def test_an_interrupt_ends_the_statement_within_an_epoch(movielens):
     movielens.execute(
         "create table warm as from mf_fit(ratings, user_id, movie_id, rating, epochs := 1)"
     )
@@ -88,15 +91,19 @@ def test_ctrl_c_ends_the_statement_and_the_run(threads):
         except KeyboardInterrupt:
             pass
         assert time.monotonic() - pressed < 5
-        from duckmf.connection import plugin
-        end = time.monotonic() + 15
-        while len(plugin._registered[-1].calls.runs) and time.monotonic() < end:
+        from duckmf.connection.plugin import calls_of
+        runs, end = calls_of(con).runs, time.monotonic() + 15
+        while len(runs) and time.monotonic() < end:
             time.sleep(0.1)
-        print(len(plugin._registered[-1].calls.runs), "runs,", con.execute("from duckdb_tables()").fetchall().__len__(), "tables")
+        print(len(runs), "runs,", len(con.execute("from duckdb_tables()").fetchall()), "tables")
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60
-    )
+    with hearing_ctrl_c():
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(script)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
     assert (done.stdout, done.stderr, done.returncode) == ("0 runs, 2 tables\n", "", 0)
 
 
@@ -143,7 +150,7 @@ def test_the_first_two_trainings_of_a_process_start_at_once():
     assert (done.stdout, done.stderr) == ("[(10336, 10336)]\n", "")
 
 
-def test_a_run_whose_statement_is_gone_is_given_up(movielens, runs_of, monkeypatch):
+def test_a_run_whose_statement_is_gone_is_given_up(movielens, monkeypatch):
     from duckmf.statements import registry as runs
 
     monkeypatch.setattr(runs, "BETWEEN_EPOCHS_SECONDS", 0.2)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import duckmf
-from duckmf.connection import plugin
 from tests.clients import SERVING
-from tests.statements.test_fold_in import error, fit, numbers, rows
+from tests.conftest import runs_of
+from tests.statements.models import error, fit, numbers, rows
 
 SOLVED = ["als", "svd", "svdpp", "bias", "popularity", "implicit_als"]
 ALGORITHMS = [*SOLVED, "bpr"]
@@ -63,6 +63,7 @@ def test_it_is_a_whole_model_and_what_has_no_new_ratings_is_as_it_was(films, alg
     )
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("algorithm", SOLVED)
 def test_touched_rows_are_at_the_optimum_of_the_training(films, algorithm):
     fit(films, algorithm)
@@ -128,6 +129,7 @@ def test_info_tells_what_was_done(films):
     assert info == [(40, 31, 9.0)]
 
 
+@pytest.mark.newest
 @pytest.mark.parametrize("algorithm", ["als", "svd", "implicit_als", "bpr"])
 def test_a_stream_comes_near_the_model_that_is_trained_again(movielens, algorithm):
     con = movielens
@@ -211,7 +213,7 @@ def test_bad_input_is_named_and_writes_nothing(films, call, message):
     assert message in error(films, call)
     with pytest.raises(duckdb.Error):
         films.execute(f"create table written as from {call}")
-    assert len(plugin._registered[-1].calls.runs) == 0
+    assert len(runs_of(films)) == 0
     assert rows(films, f"{UPDATE} where kind = 'model'", "ratings") == [(600,)]
 
 
