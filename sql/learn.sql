@@ -1,99 +1,178 @@
--- mf__learn: how one statement trains; mf_fit and the other functions that train call it. Needs a duckmf
--- connection (Python).
+-- How statements that learn speak to Python: the words of fit.sql, tune.sql, cross_validate.sql, update.sql,
+-- fold_in.sql and project.sql. Need a duckmf connection (Python).
+
+-- What goes over ---------------------------------------------------------------------------------------
+
+-- The rows of a source with the caller's ids: user_id, item_id, rating r, time t, and which of the arguments
+-- were given. A value that is no number or no time becomes NaN, so that it is counted, never dropped.
 --
--- It gathers the rows of a source in codes, begins a run, calls it epoch by epoch and gives back the model
--- relation with the caller's ids.
---
--- caller                   the name of the function that was called: it decides what the run does
--- source, user_id, item_id, rating, ts, validation: as in mf_fit
--- relevant                 boolean SQL expression: the rows that count where lists are judged, or NULL
--- fold                     integer SQL expression: the fold of a row, or NULL
--- asked                    JSON: the other arguments of the caller
--- has_rows                 false leaves out all rows but that of kind 'model', whose info has the outcome
--- warm_start               a relation made by mf_fit, where the numbers start; 'mf__cold' is none
-create or replace macro mf__learn(
-    caller, source, user_id, item_id, rating, ts, validation, relevant, fold, asked, has_rows,
-    warm_start := 'mf__cold'
+-- validation  boolean SQL expression: the rows held out, or NULL
+-- relevant    boolean SQL expression: the rows that count where lists are judged, or NULL
+-- fold        integer SQL expression: the fold of a row, or NULL
+create or replace macro mf__ratings_of(
+    source, user_id, item_id, rating, ts, validation := null, relevant := null, fold := null
 ) as table
-with recursive
-    mf__cold as (select 'none' as kind),
-    mf__warm as not materialized (
-        from mf__rows(warm_start)
+select
+    user_id as user_id,
+    item_id as item_id,
+    case when rating is not null then coalesce(try_cast(rating as float), 'nan') end as r,
+    case when ts is not null then coalesce(mf__seconds(ts), 'nan') end as t,
+    validation is true as held_out,
+    relevant is true as relevant,
+    fold::integer as fold,
+    -- false only for an argument left out
+    typeof(rating) <> '"NULL"' as has_rating,
+    typeof(ts) <> '"NULL"' as has_ts,
+    typeof(validation) <> '"NULL"' as has_validation,
+    typeof(relevant) <> '"NULL"' as has_relevant,
+    typeof(fold) <> '"NULL"' as has_fold
+from query_table(source);
+comment on macro table mf__ratings_of is 'The rows of a source';
+
+-- What there is to say of such rows; Python refuses them by it.
+create or replace macro mf__counts_of(ratings) as table
+select
+    count(*) as n_rows,
+    count(*) - count(s.user_id) as null_users,
+    count(*) - count(s.item_id) as null_items,
+    count(*) - count(s.r) as null_ratings,
+    count(*) filter (where not isfinite(s.r)) as bad_ratings,
+    count(*) filter (where s.r < 0) as negative_ratings,
+    count(*) - count(s.t) as null_times,
+    count(*) filter (where not isfinite(s.t)) as bad_times,
+    coalesce(bool_or(s.has_rating), false) as has_rating,
+    coalesce(bool_or(s.has_ts), false) as has_ts,
+    coalesce(bool_or(s.has_validation), false) as has_validation,
+    coalesce(bool_or(s.has_relevant), false) as has_relevant,
+    coalesce(bool_or(s.has_fold), false) as has_fold
+from query_table(ratings) s;
+comment on macro table mf__counts_of is 'What there is to say of the rows of a source';
+
+-- The rows of a relation m, rows of a model, in long lists: a Python call for each vector of rows would cost
+-- more than what it is made for. has_seen says whether ratings go along.
+create or replace macro mf__lists_of_m(has_seen) as {
+    'codes': list(m.code::integer),
+    'ratings': list(coalesce(m.ratings, 0)::bigint),
+    'bias': list(coalesce(m.bias, 0)::float),
+    'factors': list(m.factors::float[]),
+    'implicit_factors': list(m.implicit_factors::float[]),
+    'temporal': list(m.temporal),
+    'seen': list(case when has_seen then m.seen::integer[] end),
+    'seen_ratings': list(case when has_seen then m.seen_ratings::float[] end),
+    'seen_times': list(case when has_seen then m.seen_times::double[] end)
+};
+comment on macro mf__lists_of_m is 'The rows of a relation m in long lists';
+
+-- What Python needs of a model whose rows are solved.
+create or replace macro mf__learnt(model, caller) as table
+select h.mu::double as mu, h.t0, h.t1, h.beta, h.facts, i.info
+from mf__head(model, caller) h cross join (
+    select any_value(m.info::varchar) as info
+    from (
+        from query_table(model)
         union all by name
-        select null::json as info where false
-    ),
-    mf__warm_head as not materialized (
-        select
-            count(*) filter (where m.kind = 'model') as rows,
-            count(*) filter (where m.kind = 'none') as colds,
-            any_value(m.bias::double) filter (where m.kind = 'model') as mu,
-            any_value(m.info::varchar) filter (where m.kind = 'model') as info
-        from mf__warm m
-    ),
-    mf__source as materialized (
-        select
-            user_id as u,
-            item_id as i,
-            -- a value that is no number becomes NaN, so that it is counted below, never dropped
-            case when rating is not null then coalesce(try_cast(rating as float), 'nan') end as r,
-            case when ts is not null then coalesce(mf__seconds(ts), 'nan') end as t,
-            validation is true as held_out,
-            typeof(rating) <> '"NULL"' as has_rating,  -- false only for an argument left out
-            typeof(ts) <> '"NULL"' as has_ts,
-            typeof(validation) <> '"NULL"' as has_validation,
-            relevant is true as relevant,
-            fold::integer as fold,
-            typeof(relevant) <> '"NULL"' as has_relevant,
-            typeof(fold) <> '"NULL"' as has_fold
-        from query_table(source)
-    ),
-    mf__counts as materialized (
-        select
-            count(*) as n_rows,
-            count(*) - count(s.u) as null_users,
-            count(*) - count(s.i) as null_items,
-            count(*) - count(s.r) as null_ratings,
-            count(*) filter (where not isfinite(s.r)) as bad_ratings,
-            count(*) filter (where s.r < 0) as negative_ratings,
-            count(*) - count(s.t) as null_times,
-            count(*) filter (where not isfinite(s.t)) as bad_times,
-            bool_or(s.has_rating) as has_rating,
-            bool_or(s.has_ts) as has_ts,
-            bool_or(s.has_validation) as has_validation,
-            bool_or(s.has_relevant) as has_relevant,
-            bool_or(s.has_fold) as has_fold
-        from mf__source s
-    ),
+        select null::varchar as kind, null::json as info where false
+    ) m
+    where m.kind = 'model'
+) i
+where h.valid;
+comment on macro table mf__learnt is 'The head of a model, for Python';
+
+-- The request of a statement: the caller's arguments (asked, JSON), the counts of its source and the head of
+-- a model (JSON).
+create or replace macro mf__request(caller, asked, counts, model) as
+    json_object(
+        'function', caller,
+        'asked', asked,
+        'counts', to_json(counts),
+        'model', model,
+        'duckdb_threads', current_setting('threads'),
+        -- whether DuckDB multiplies and adds in one rounding: lists are those of mf_recommend
+        'fused', mf__fused(),
+        'connection', current_connection_id(),
+        'query', current_query_id()
+    )::varchar;
+comment on macro mf__request is 'What a statement asks of Python';
+
+-- A value from Python, or the error that came instead.
+create or replace macro mf__answer(value, error_text) as
+    case when error_text is null then value else error(error_text) end;
+comment on macro mf__answer is 'A value from Python, or its error';
+
+-- What comes back --------------------------------------------------------------------------------------
+
+-- An id in the type that the ids of a model have; NULL for a relation without ids, which is no model.
+create or replace macro mf__id_like(id, known) as
+    case when typeof(known) <> '"NULL"' then mf__cast_like(id, known) end;
+comment on macro mf__id_like is 'An id in the type of the ids of a model';
+
+-- The code of an id: its own, or for new ids of a kind those after the largest of a model, by id.
+create or replace macro mf__code(model, kind, known, id) as
+    coalesce(
+        known,
+        (select coalesce(max(m.code), -1) from query_table(model) m where m.kind = kind)
+            + row_number() over (partition by known is null order by id asc nulls last)
+    )::integer;
+comment on macro mf__code is 'The code of an id, known or new';
+
+-- The codes that a model has of the ids of a kind; id is a column of a relation m.
+create or replace macro mf__codes(model, kind, id) as table
+select id as id, min(m.code) as code from query_table(model) m where m.kind = kind group by id;
+comment on macro table mf__codes is 'The codes of the ids of a model';
+
+-- The rows of a model with the columns that users and items have, of the model's own types.
+create or replace macro mf__shape(model) as table
+from query_table(model)
+union all by name
+select
+    null as kind, null as user_id, null as item_id, null as code, null as ratings, null as bias,
+    null as factors, null as seen, null as seen_ratings, null as seen_times,
+    null as implicit_factors, null as temporal, null as source, null as facts, null as info
+where false;
+comment on macro table mf__shape is 'The rows of a model in its own types';
+
+-- Rows of users and items as rows of a model: with its columns and types, and what else it holds of them.
+-- made has columns that mf__rows has; shape is mf__shape of the model, as far as rows take something over.
+create or replace macro mf__as_stored(made, shape) as table
+select
+    m.* replace (
+        d.kind as kind,
+        mf__cast_like(d.user_id, m.user_id) as user_id,
+        mf__cast_like(d.item_id, m.item_id) as item_id,
+        mf__cast_like(d.code, m.code) as code,
+        mf__cast_like(d.ratings, m.ratings) as ratings,
+        mf__cast_like(d.bias, m.bias) as bias,
+        mf__cast_like(d.factors, m.factors) as factors,
+        mf__cast_like(d.seen, m.seen) as seen,
+        mf__cast_like(d.seen_ratings, m.seen_ratings) as seen_ratings,
+        mf__cast_like(d.seen_times, m.seen_times) as seen_times,
+        mf__cast_like(d.implicit_factors, m.implicit_factors) as implicit_factors,
+        mf__cast_like(d.temporal, m.temporal) as temporal,
+        mf__cast_like(d.source, m.source) as source
+    )
+from mf__rows(made) d
+    left join query_table(shape) m on m.kind::varchar = d.kind and m.code = d.code;
+comment on macro table mf__as_stored is 'Rows of users and items as rows of a model';
+
+-- Runs -------------------------------------------------------------------------------------------------
+
+-- mf__run: gathers the rows of a source in codes, begins a run, calls it epoch by epoch and gives back the
+-- rows of a model with the caller's ids.
+--
+-- asked    one row: the request
+-- ratings  the rows of a source (mf__ratings_of)
+-- users, items  id and code of all ids of the source
+-- stored   rows of a model that the run begins with: kind, lists (mf__lists_of_m)
+-- has_rows false leaves out all rows but that of kind 'model', whose info has the outcome
+create or replace macro mf__run(asked, ratings, users, items, stored, has_rows) as table
+with recursive
     mf__begun as materialized (
-        select mf__begin(
-            json_object(
-                'function', caller,
-                'asked', asked,
-                'counts', to_json(c),
-                'warm_start', case when h.colds = 0 then to_json(h) end,
-                'duckdb_threads', current_setting('threads'),
-                -- whether DuckDB multiplies and adds in one rounding: lists are those of mf_recommend
-                'fused', mf__fused(),
-                'connection', current_connection_id(),
-                'query', current_query_id()
-            )::varchar
-        ) as begun
-        from mf__counts c cross join mf__warm_head h
+        select mf__begin(a.request) as begun from query_table(asked) a
     ),
-    mf__run as materialized (
-        select case when b.begun.error is null then b.begun.run else error(b.begun.error) end as run
-        from mf__begun b
+    mf__number as materialized (
+        select mf__answer(b.begun.run, b.begun.error) as run from mf__begun b
     ),
-    mf__users as materialized (
-        select d.id, (row_number() over (order by d.id) - 1)::integer as code
-        from (select distinct s.u as id from mf__source s) d
-    ),
-    mf__items as materialized (
-        select d.id, (row_number() over (order by d.id) - 1)::integer as code
-        from (select distinct s.i as id from mf__source s) d
-    ),
-    -- the rows in a few long lists: a Python call for each vector of rows would cost more than training
-    mf__batches as (
+    mf__lists as (
         select
             list(u.code) as users,
             list(i.code) as items,
@@ -102,83 +181,56 @@ with recursive
             list(s.t) filter (where s.has_ts) as times,
             list(s.relevant) filter (where s.has_relevant) as relevant,
             list(s.fold) filter (where s.has_fold) as folds
-        from mf__source s
-        join mf__users u on u.id = s.u
-        join mf__items i on i.id = s.i
+        from query_table(ratings) s
+        join query_table(users) u on u.id = s.user_id
+        join query_table(items) i on i.id = s.item_id
         group by u.code >> 12
     ),
     mf__gathered as materialized (
         select
-            g.run,
+            n.run,
             sum(
                 mf__gather(
-                    g.run, b.users, b.items, b.ratings, b.held_out, b.times, b.relevant, b.folds
+                    n.run, l.users, l.items, l.ratings, l.held_out, l.times, l.relevant, l.folds
                 )
             )::bigint as n_rows
-        from mf__run g cross join mf__batches b
-        group by g.run
+        from mf__number n cross join mf__lists l
+        group by n.run
     ),
-    -- what the model of warm_start knows of these users and items
-    mf__warm_rows as not materialized (
-        select m.*, u.code as mf__code
-        from mf__warm m join mf__users u on mf__cast_like(m.user_id, u.id) = u.id
-        where m.kind = 'user'
-        union all by name
-        select m.*, i.code as mf__code
-        from mf__warm m join mf__items i on mf__cast_like(m.item_id, i.id) = i.id
-        where m.kind = 'item'
-    ),
-    mf__warm_batches as (
+    mf__known as materialized (
         select
-            m.kind,
-            list(m.mf__code) as codes,
-            list(coalesce(m.ratings, 0)::bigint) as ratings,
-            list(coalesce(m.bias, 0)::float) as bias,
-            list(m.factors::float[]) as factors,
-            list(m.implicit_factors::float[]) as implicit_factors,
-            list(m.temporal) as temporal
-        from mf__warm_rows m
-        group by m.kind, m.mf__code >> 12
-    ),
-    mf__warmed as materialized (
-        select
-            coalesce(sum(
-                mf__stored(
-                    g.run, b.kind, b.codes, b.ratings, b.bias, b.factors, b.implicit_factors,
-                    b.temporal, null, null, null
-                )
-            ), 0)::bigint as n_rows
-        from mf__run g cross join mf__warm_batches b
+            coalesce(sum(mf__stored(n.run, b.kind, b.lists)), 0)::bigint as n_rows
+        from mf__number n cross join query_table(stored) b
     ),
     mf__training(run, step, log) as (
         select
-            g.run,
-            0,
+            g.run, 0,
             mf__start(
                 g.run, g.n_rows,
-                (select count(*) from mf__users), (select count(*) from mf__items), w.n_rows
+                (select count(*) from query_table(users)), (select count(*) from query_table(items)),
+                w.n_rows
             )
-        from mf__gathered g cross join mf__warmed w
+        from mf__gathered g cross join mf__known w
         union all
         select t.run, t.step + 1, mf__epoch(t.run)
         from mf__training t
-        where case when t.log.error is null then t.log.more else error(t.log.error) end
+        where mf__answer(t.log.more, t.log.error)
     ),
     mf__steps as materialized (from mf__training),
     mf__trained as materialized (
         select s.run, max(s.step) as steps from mf__steps s group by s.run
     ),
     mf__user_rows as materialized (
-        select u.id, u.code, mf__user_rows(t.run, u.code, t.steps) as user
-        from mf__users u cross join mf__trained t
+        select u.id, u.code, mf__user_rows(t.run, u.code, t.steps) as made
+        from query_table(users) u cross join mf__trained t
         where has_rows
-        order by u.code
+        order by u.code asc nulls last
     ),
     mf__item_rows as materialized (
-        select i.id, i.code, mf__item_rows(t.run, i.code, t.steps) as item
-        from mf__items i cross join mf__trained t
+        select i.id, i.code, mf__item_rows(t.run, i.code, t.steps) as made
+        from query_table(items) i cross join mf__trained t
         where has_rows
-        order by i.code
+        order by i.code asc nulls last
     ),
     -- every kind of row waits for this one: whatever part of the model is read, the run is forgotten
     mf__finished as materialized (
@@ -219,17 +271,76 @@ from mf__steps s cross join mf__finished f
 where has_rows and s.log.number is not null and f.model.info is not null
 union all
 select
-    'user', u.id, null, u.code, u.user.ratings, u.user.bias, u.user.factors, u.user.seen,
-    u.user.seen_ratings, u.user.seen_times, null, u.user.temporal, null, null, null, null, null
+    'user', u.id, null, u.code, u.made.ratings, u.made.bias, u.made.factors, u.made.seen,
+    u.made.seen_ratings, u.made.seen_times, null, u.made.temporal, null, null, null, null, null
 from mf__user_rows u cross join mf__finished f
 where f.model.info is not null
 union all
 select
-    'item', null, i.id, i.code, i.item.ratings, i.item.bias, i.item.factors, null,
-    null, null, i.item.implicit_factors, i.item.temporal, null, null, null, null, null
+    'item', null, i.id, i.code, i.made.ratings, i.made.bias, i.made.factors, null,
+    null, null, i.made.implicit_factors, i.made.temporal, null, null, null, null, null
 from mf__item_rows i cross join mf__finished f
 where f.model.info is not null;
+comment on macro table mf__run is 'The rows of a model that a run gives';
 
+-- mf__learn: the statement of every function that trains on a source.
+--
+-- caller         the name of the function that was called: it decides what the run does
+-- source, user_id, item_id, rating, ts, validation: as in mf_fit; relevant, fold: as in mf__ratings_of
+-- asked          JSON: the other arguments of the caller
+-- has_rows       as in mf__run
+-- warm_start     a relation made by mf_fit, where the numbers start; 'mf__cold' is none
+create or replace macro mf__learn(
+    caller, source, user_id, item_id, rating, ts, validation, relevant, fold, asked, has_rows,
+    warm_start := 'mf__cold'
+) as table
+with
+mf__cold as (select 'none' as kind),
+mf__warm as not materialized (
+    from mf__rows(warm_start)
+    union all by name
+    select null::json as info where false
+),
+mf__warm_head as not materialized (
+    select
+        count(*) filter (where m.kind = 'model') as rows,
+        count(*) filter (where m.kind = 'none') as colds,
+        any_value(m.bias::double) filter (where m.kind = 'model') as mu,
+        any_value(m.info::varchar) filter (where m.kind = 'model') as info
+    from mf__warm m
+),
+mf__ratings as materialized (
+    from mf__ratings_of(source, user_id, item_id, rating, ts, validation, relevant, fold)
+),
+mf__asked as (
+    select
+        mf__request(caller, asked, c, case when h.colds = 0 then to_json(h) end) as request
+    from mf__counts_of(mf__ratings) c cross join mf__warm_head h
+),
+mf__users as materialized (
+    select d.id, (row_number() over (order by d.id asc nulls last) - 1)::integer as code
+    from (select distinct s.user_id as id from mf__ratings s) d
+),
+mf__items as materialized (
+    select d.id, (row_number() over (order by d.id asc nulls last) - 1)::integer as code
+    from (select distinct s.item_id as id from mf__ratings s) d
+),
+-- what the model of warm_start knows of these users and items, by their codes here
+mf__warm_rows as not materialized (
+    select m.* replace (u.code as code)
+    from mf__warm m join mf__users u on mf__cast_like(m.user_id, u.id) = u.id
+    where m.kind = 'user'
+    union all by name
+    select m.* replace (i.code as code)
+    from mf__warm m join mf__items i on mf__cast_like(m.item_id, i.id) = i.id
+    where m.kind = 'item'
+),
+mf__stored as (
+    select m.kind::varchar as kind, mf__lists_of_m(false) as lists
+    from mf__warm_rows m
+    group by m.kind, m.code >> 12
+)
+from mf__run(mf__asked, mf__ratings, mf__users, mf__items, mf__stored, has_rows);
 comment on macro table mf__learn is 'The statement of every function that trains on a source';
 
 -- mf__options(...): what the options of a training are, as JSON for Python.

@@ -30,7 +30,7 @@ from (
         from duckdb_columns() c
         where not c.internal and c.database_name <> 'temp'
             and c.column_name in (
-                'kind', 'user_id', 'item_id', 'code', 'ratings', 'bias', 'factors', 'seen', 'info'
+                'kind', 'user_id', 'item_id', 'code', 'ratings', 'bias', 'factors', 'seen', 'facts'
             )
         group by c.database_name, c.schema_name, c.table_name
         having count(*) = 9
@@ -52,18 +52,11 @@ from (
     )
     select
         r.database_name, r.schema_name, r.name, r.kind,
-        r.head.info::json ->> 'algorithm' as algorithm,
-        r.head.info::json ->> 'feedback' as feedback,
-        r.head.users, r.head.items, r.head.ratings,
-        (r.head.info::json ->> '$.options.n_factors')::integer as n_factors,
-        r.head.info::json ->> 'loss' as loss,
-        (r.head.info::json ->> 'train_loss')::double as train_loss,
-        (r.head.info::json ->> 'validation_loss')::double as validation_loss,
-        (r.head.info::json ->> 'trained_at')::timestamp as trained_at,
-        (r.head.info::json ->> 'seconds')::double as seconds,
-        r.head.bytes, r.head.problem
+        r.head.algorithm, r.head.feedback, r.head.users, r.head.items, r.head.ratings,
+        r.head.n_factors, r.head.loss, r.head.train_loss, r.head.validation_loss,
+        r.head.trained_at, r.head.seconds, r.head.bytes, r.head.problem
     from mf__read r
     where r.head.models = 1 or r.head.problem is not null
-    order by all
+    order by all asc nulls last
 );
 comment on macro table mf_models is 'The models of all attached databases';

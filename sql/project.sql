@@ -24,133 +24,125 @@
 -- over the items with n_i > 0 ratings; a content to factor map as of Gantner et al. 2010, "Learning
 -- attribute-to-feature mappings for cold-start recommendations".
 
--- mf__project(known, features, name, regularization): a row for each row of features that is not
--- among the known ones: id, bias, factors. known has id, ratings, bias, factors; features id, vector.
-create or replace macro mf__project(known, features, name, regularization) as table
-from (
-    with
-    mf__features as materialized (
+-- mf__project(...): both functions. Arguments beside those of the functions:
+--
+-- caller        the name of the function that was called
+-- kind          'item' or 'user'
+-- known_id      its id, as a column of a relation m, a model
+-- new_user, new_item  the ids of the rows that are returned, as columns of a relation m that has id; or NULL
+create or replace macro mf__project(
+    caller, model, features, id, vector, regularization, kind, known_id, new_user, new_item
+) as table
+with
+mf__model as not materialized (from mf__rows(model)),
+mf__shape as materialized (from mf__shape(model) limit 0),
+mf__known as materialized (
+    select known_id as id, m.ratings, m.bias, m.factors
+    from mf__model m, mf__head(model, caller) h
+    where h.valid and m.kind = kind
+),
+mf__features as materialized (
+    select
+        f.*,
+        -- numbers or texts, each only where the type says so
+        case when f.is_numeric then try_cast(f.content as double[]) end as numbers,
+        case when not f.is_numeric then try_cast(f.content as varchar[]) end as texts
+    from (
         select
-            f.id,
-            -- numbers or texts, each only where the type says so
+            g.*, typeof(g.content) as type,
             regexp_full_match(
-                typeof(f.vector),
+                typeof(g.content),
                 '(U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL\(.*\)|BOOLEAN)\[\d*\]'
-            ) as numeric,
-            case when numeric then try_cast(f.vector as double[]) end as numbers,
-            case when numeric then null else try_cast(f.vector as varchar[]) end as texts,
-            typeof(f.vector) as type
-        from query_table(features) f
-    ),
-    mf__checked as materialized (
-        select
-            case
-                when count(*) = 0
-                    then error(name || ': features has no rows. Give the content of the model''s '
-                        || 'items and of new ones.')
-                when count(*) filter (where not f.type.regexp_full_match('.*\[\d*\]')) > 0
-                    then error(name || ': vector is of type ' || any_value(f.type)
-                        || '. Give a list of numbers or of texts.')
-                when count(f.id) < count(*)
-                    then error(name || ': the id is NULL in ' || (count(*) - count(f.id)) || ' of '
-                        || count(*) || ' rows of features. Leave them out.')
-                when count(distinct f.id) < count(*)
-                    then error(name || ': features has ' || count(*) || ' rows for '
-                        || count(distinct f.id) || ' ids. Give one row each.')
-                when count(coalesce(f.numbers::varchar, f.texts::varchar)) < count(*)
-                    then error(name || ': vector is NULL in '
-                        || (count(*) - count(coalesce(f.numbers::varchar, f.texts::varchar)))
-                        || ' of ' || count(*) || ' rows. Leave them out.')
-                else true
-            end as valid
-        from mf__features f
-    ),
-    mf__known as materialized (
-        select
-            json_object('function', name, 'regularization', regularization)::varchar as request,
-            list(k.ratings::bigint order by k.id) as ratings,
-            list(k.bias::float order by k.id) as bias,
-            list(k.factors::float[] order by k.id) as factors,
-            list(f.numbers order by k.id) as numbers,
-            list(f.texts order by k.id) filter (where not f.numeric) as texts
-        from query_table(known) k join mf__features f on f.id = k.id
-        where k.ratings > 0
-    ),
-    mf__new as materialized (
-        select f.id, f.numbers, f.texts, row_number() over (order by f.id) as place
-        from mf__features f anti join query_table(known) k on k.id = f.id
-    ),
-    mf__result as materialized (
-        select
-            case
-                when k.texts is null
-                    then mf__project_numbers(
-                        k.request, k.ratings, k.bias, k.factors, k.numbers,
-                        (select list(n.numbers order by n.place) from mf__new n)
-                    )
-                else mf__project_texts(
-                    k.request, k.ratings, k.bias, k.factors, k.texts,
-                    (select list(n.texts order by n.place) from mf__new n)
+            ) as is_numeric
+        from (select id as id, vector as content from query_table(features)) g
+    ) f
+),
+mf__counts as (
+    select
+        count(*) as n, count(f.id) as n_ids, count(distinct f.id) as n_distinct,
+        count(coalesce(f.numbers::varchar, f.texts::varchar)) as n_vectors,
+        any_value(f.type) filter (where not f.type.regexp_full_match('.*\[\d*\]')) as other_type
+    from mf__features f
+),
+mf__checked as materialized (
+    select
+        case
+            when c.n = 0
+                then error(caller || ': features has no rows. Give the content of the model''s '
+                    || 'items and of new ones.')
+            when c.other_type is not null
+                then error(caller || ': vector is of type ' || c.other_type
+                    || '. Give a list of numbers or of texts.')
+            when c.n_ids < c.n
+                then error(caller || ': the id is NULL in ' || (c.n - c.n_ids) || ' of ' || c.n
+                    || ' rows of features. Leave them out.')
+            when c.n_distinct < c.n
+                then error(caller || ': features has ' || c.n || ' rows for ' || c.n_distinct
+                    || ' ids. Give one row each.')
+            when c.n_vectors < c.n
+                then error(caller || ': vector is NULL in ' || (c.n - c.n_vectors) || ' of ' || c.n
+                    || ' rows. Leave them out.')
+            else true
+        end as valid
+    from mf__counts c
+),
+mf__rated as materialized (
+    select
+        json_object('function', caller, 'regularization', regularization)::varchar as request,
+        list(k.ratings::bigint order by k.id asc nulls last) as ratings,
+        list(k.bias::float order by k.id asc nulls last) as bias,
+        list(k.factors::float[] order by k.id asc nulls last) as factors,
+        list(f.numbers order by k.id asc nulls last) as numbers,
+        list(f.texts order by k.id asc nulls last) filter (where not f.is_numeric) as texts
+    from mf__known k join mf__features f on f.id = k.id
+    where k.ratings > 0
+),
+mf__new as materialized (
+    select
+        f.id, f.numbers, f.texts, row_number() over (order by f.id asc nulls last) as place
+    from mf__features f anti join mf__known k on k.id = f.id
+),
+mf__projected as materialized (
+    select
+        case
+            when k.texts is null
+                then mf__project_numbers(
+                    k.request, k.ratings, k.bias, k.factors, k.numbers,
+                    (select list(n.numbers order by n.place asc nulls last) from mf__new n)
                 )
-            end as projected
-        from mf__known k cross join mf__checked c
-        where c.valid
-    ),
-    mf__rows as materialized (
-        select unnest(p.rows) as made, generate_subscripts(p.rows, 1) as place
-        from (
-            select
-                case
-                    when r.projected.error is null then r.projected.rows
-                    else error(r.projected.error)
-                end as rows
-            from mf__result r
-        ) p
-    )
-    select n.id, n.place, r.made.bias as bias, r.made.factors as factors
-    from mf__new n join mf__rows r on r.place = n.place
-);
-comment on macro table mf__project is 'Biases and factors of rows without ratings, from content';
+            else mf__project_texts(
+                k.request, k.ratings, k.bias, k.factors, k.texts,
+                (select list(n.texts order by n.place asc nulls last) from mf__new n)
+            )
+        end as made
+    from mf__rated k cross join mf__checked c
+    where c.valid
+),
+mf__terms as materialized (
+    select unnest(t.rows) as made, generate_subscripts(t.rows, 1) as place
+    from (select mf__answer(p.made.rows, p.made.error) as rows from mf__projected p) t
+),
+mf__numbered as not materialized (
+    select n.id, n.place, mf__code(mf__model, kind, null::integer, n.id) as code from mf__new n
+),
+mf__made as not materialized (
+    select
+        kind as kind, new_user as user_id, new_item as item_id, m.code, 0::bigint as ratings,
+        t.made.bias as bias, t.made.factors as factors,
+        case when kind = 'user' then []::integer[] end as seen,
+        case when kind = 'user' then []::float[] end as seen_ratings,
+        'content' as source
+    from mf__numbered m join mf__terms t on t.place = m.place
+)
+from mf__as_stored(mf__made, mf__shape);
+comment on macro table mf__project is 'Rows of a model for what has no ratings, from content';
 
 create or replace macro mf_project_items(
     model, features, item_id, vector, regularization := null
 ) as table
-from (
-    with
-    mf__model as not materialized (
-        from query_table(model)
-        union all by name
-        select
-            null::varchar as kind, null as user_id, null as item_id, null as code, null as ratings,
-            null as bias, null as factors
-        where false
-    ),
-    mf__valid as materialized (
-        select
-            case
-                when count(*) filter (where m.kind = 'model') <> 1
-                    then error('mf_project_items: this relation is not a model: it has '
-                        || count(*) filter (where m.kind = 'model')
-                        || ' rows of kind ''model'', not 1. Pass a table made by mf_fit.')
-                else coalesce(max(m.code) filter (where m.kind = 'item'), -1)
-            end as last
-        from mf__model m
-    ),
-    mf__sides as materialized (
-        select m.item_id as id, m.ratings, m.bias, m.factors
-        from mf__model m, mf__valid v
-        where m.kind = 'item' and v.last is not null
-    ),
-    mf__content as materialized (
-        select item_id as id, vector as vector from query_table(features)
-    )
-    from (from query_table(model) limit 0)
-    union all by name
-    select
-        'item' as kind, p.id as item_id, (v.last + p.place)::integer as code, 0::bigint as ratings,
-        p.bias, p.factors, '{"source":"content"}'::json as info
-    from mf__project(mf__sides, mf__content, 'mf_project_items', regularization) p
-        cross join mf__valid v
+from mf__project(
+    'mf_project_items', model, features, item_id, vector, regularization,
+    'item', m.item_id, null, m.id
 );
 comment on macro table mf_project_items is
     'Item rows of a model for items without ratings, from content (needs a duckmf connection)';
@@ -158,43 +150,9 @@ comment on macro table mf_project_items is
 create or replace macro mf_project_users(
     model, features, user_id, vector, regularization := null
 ) as table
-from (
-    with
-    mf__model as not materialized (
-        from query_table(model)
-        union all by name
-        select
-            null::varchar as kind, null as user_id, null as item_id, null as code, null as ratings,
-            null as bias, null as factors
-        where false
-    ),
-    mf__valid as materialized (
-        select
-            case
-                when count(*) filter (where m.kind = 'model') <> 1
-                    then error('mf_project_users: this relation is not a model: it has '
-                        || count(*) filter (where m.kind = 'model')
-                        || ' rows of kind ''model'', not 1. Pass a table made by mf_fit.')
-                else coalesce(max(m.code) filter (where m.kind = 'user'), -1)
-            end as last
-        from mf__model m
-    ),
-    mf__sides as materialized (
-        select m.user_id as id, m.ratings, m.bias, m.factors
-        from mf__model m, mf__valid v
-        where m.kind = 'user' and v.last is not null
-    ),
-    mf__content as materialized (
-        select user_id as id, vector as vector from query_table(features)
-    )
-    from (from query_table(model) limit 0)
-    union all by name
-    select
-        'user' as kind, p.id as user_id, (v.last + p.place)::integer as code, 0::bigint as ratings,
-        p.bias, p.factors, []::integer[] as seen, []::float[] as seen_ratings,
-        '{"source":"content"}'::json as info
-    from mf__project(mf__sides, mf__content, 'mf_project_users', regularization) p
-        cross join mf__valid v
+from mf__project(
+    'mf_project_users', model, features, user_id, vector, regularization,
+    'user', m.user_id, m.id, null
 );
 comment on macro table mf_project_users is
     'User rows of a model for users without ratings, from content (needs a duckmf connection)';

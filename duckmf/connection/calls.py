@@ -71,16 +71,9 @@ BEGIN: dict[str, Callable[[dict[str, Any]], Run]] = {
 }
 
 
-def batch(
-    codes: Column,
-    ratings: Column,
-    bias: Column,
-    factors: Column,
-    implicit_factors: Column,
-    temporal: Column,
-    *seen: Column,
-) -> Batch:
-    """Rows of a model, from one row of a list of each of their columns."""
+def batch(lists: Column) -> Batch:
+    """Rows of a model, from one row of a struct of a list of each of their columns."""
+    codes, ratings, bias, factors, implicit_factors, temporal, *seen = lists.flatten()
     return Batch(
         np.array(elements(codes)),
         np.array(elements(ratings)),
@@ -116,13 +109,12 @@ class Calls:
             training.gathering.take(*map(elements, columns))
         return lengths(columns[0])
 
-    def stored(self, run: Column, kinds: Column, *columns: Column) -> pa.Array:
+    def stored(self, run: Column, kinds: Column, lists: Column) -> pa.Array:
         """Take in rows of a model that the run begins with: what a `Batch` holds, in lists."""
         with self.runs.use(scalar(run)) as begun:
             for n, kind in enumerate(kinds.to_pylist()):
-                one = [column.slice(n, 1) for column in columns]
-                begun.store(f"{kind}s", batch(*one))
-        return lengths(columns[0])
+                begun.store(f"{kind}s", batch(lists.slice(n, 1)))
+        return lengths(lists.flatten()[0])
 
     def start(
         self, run: Column, n_rows: Column, n_users: Column, n_items: Column, n_stored: Column
@@ -229,11 +221,12 @@ class Calls:
         """What there is to say of relations that have the shape of a model."""
         return pa.array(heads(self.connections, names.to_pylist()), HEAD)
 
-    def fixed(self, request: Column, *columns: Column) -> pa.Array:
+    def fixed(self, request: Column, fixed: Column, rivals: Column) -> pa.Array:
         """Lay one side of a model out, from one row of lists of it and of its rivals."""
         asked = json.loads(scalar(request))
+        asked |= asked.pop("asked")
         try:
-            fold_in = FoldIn(asked, batch(*columns[:9]), batch(*columns[9:]))
+            fold_in = FoldIn(asked, batch(fixed), batch(rivals))
         except DuckMFError as error:
             return row(FIXED, error=str(named(error, asked["function"])))
         number = self.fold_ins.add(fold_in, (asked["connection"], asked["query"]))

@@ -12,14 +12,19 @@ from duckmf.errors import DataError
 
 HEAD = """
 select
-    count(*) filter (where kind = 'model') as models,
-    any_value(info::varchar) filter (where kind = 'model') as info,
-    count(*) filter (where kind = 'user') as users,
-    count(*) filter (where kind = 'item') as items,
-    any_value(ratings) filter (where kind = 'model') as ratings,
-    4 * sum(coalesce(len(factors), 0) + 2 * coalesce(len(seen), 0))::bigint as bytes,
-    null::varchar as problem
-from {}
+    h.models, h.facts.algorithm, h.facts.feedback, h.facts.n_factors, h.facts.loss,
+    h.facts.train_loss, h.facts.validation_loss, h.facts.trained_at, h.facts.seconds,
+    h.users, h.items, h.ratings, h.bytes, null::varchar as problem
+from (
+    select
+        count(*) filter (where m.kind = 'model') as models,
+        any_value(m.facts) filter (where m.kind = 'model') as facts,
+        count(*) filter (where m.kind = 'user') as users,
+        count(*) filter (where m.kind = 'item') as items,
+        any_value(m.ratings) filter (where m.kind = 'model') as ratings,
+        4 * sum(coalesce(len(m.factors), 0) + 2 * coalesce(len(m.seen), 0))::bigint as bytes
+    from {} m
+) h
 """
 
 

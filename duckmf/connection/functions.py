@@ -30,14 +30,16 @@ ITEM = f"STRUCT({SIDE}, implicit_factors FLOAT[], temporal {TEMPORAL})"
 SEEN = "seen INTEGER[], seen_ratings FLOAT[], seen_times DOUBLE[]"
 USER = f"STRUCT({SIDE}, {SEEN}, temporal {TEMPORAL})"
 MODEL = f"STRUCT(ratings BIGINT, bias FLOAT, temporal {TEMPORAL}, facts {FACTS}, info VARCHAR)"
-# rows of a model in lists: codes, ratings, bias, factors, implicit factors, time terms, and seen
-BATCH = [
-    *("INTEGER[]", "BIGINT[]", "FLOAT[]", "FLOAT[][]", "FLOAT[][]", f"{TEMPORAL}[]"),
-    *("INTEGER[][]", "FLOAT[][]", "DOUBLE[][]"),
-]
+# rows of a model in lists
+BATCH = (
+    "STRUCT(codes INTEGER[], ratings BIGINT[], bias FLOAT[], factors FLOAT[][], "
+    f"implicit_factors FLOAT[][], temporal {TEMPORAL}[], seen INTEGER[][], "
+    "seen_ratings FLOAT[][], seen_times DOUBLE[][])"
+)
 HEAD = (
-    "STRUCT(models BIGINT, info VARCHAR, users BIGINT, items BIGINT, ratings BIGINT, bytes BIGINT, "
-    "problem VARCHAR)"
+    "STRUCT(models BIGINT, algorithm VARCHAR, feedback VARCHAR, n_factors INTEGER, loss VARCHAR, "
+    "train_loss DOUBLE, validation_loss DOUBLE, trained_at TIMESTAMP, seconds DOUBLE, "
+    "users BIGINT, items BIGINT, ratings BIGINT, bytes BIGINT, problem VARCHAR)"
 )
 BEGUN = "STRUCT(run BIGINT, error VARCHAR)"
 FIXED = "STRUCT(model BIGINT, error VARCHAR)"
@@ -56,12 +58,7 @@ SIGNATURES: dict[str, tuple[list[str], str]] = {
         ],
         "BIGINT",
     ),
-    "mf__stored": (
-        [
-            *("BIGINT", "VARCHAR", *BATCH),
-        ],
-        "BIGINT",
-    ),
+    "mf__stored": (["BIGINT", "VARCHAR", BATCH], "BIGINT"),
     "mf__start": (["BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT"], LOG),
     "mf__epoch": (["BIGINT"], LOG),
     "mf__user_rows": (["BIGINT", "INTEGER", "INTEGER"], USER),
@@ -74,12 +71,7 @@ SIGNATURES: dict[str, tuple[list[str], str]] = {
         ],
         "BIGINT",
     ),
-    "mf__fixed": (
-        [
-            *("VARCHAR", *BATCH, *BATCH),
-        ],
-        FIXED,
-    ),
+    "mf__fixed": (["VARCHAR", BATCH, BATCH], FIXED),
     "mf__solve": (
         [
             *("BIGINT", "INTEGER[]", "FLOAT[]", "DOUBLE[]"),

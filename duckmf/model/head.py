@@ -31,7 +31,7 @@ def check_model(model: dict[str, Any], name: str = "this relation") -> dict[str,
     Raises:
         DataError: the relation is no model, or one of a newer format.
     """
-    if model["rows"] != 1:
+    if model.get("rows", 1) != 1:
         raise DataError(
             f"mf_fit: {name} is not a model: it has {model['rows']} rows of kind 'model', "
             "not 1. Pass a table made by mf_fit."

@@ -146,7 +146,7 @@ class Fit(Fitting):
         Raises:
             DuckMFError: an option or a count of the source is not as it should be.
         """
-        name, given, model = request["algorithm"], request["options"], request["warm_start"]
+        name, given, model = request["algorithm"], request["options"], request["model"]
         self._warm = None if model is None else WarmStart(model)
         if self._warm is not None:
             name, given = self._warm.recipe(name, given)

@@ -60,8 +60,9 @@ class FoldIn:
         temporal = None
         if self._timed:
             terms = fixed.terms.chosen(order)
-            temporal = temporal_of(side, terms, info, request["model"]["temporal"])
-        self._workers = Workers(1 if counts["n_rows"] <= FEW else request["threads"])
+            temporal = temporal_of(side, terms, info, request["model"])
+        threads = request["threads"] or request["duckdb_threads"]
+        self._workers = Workers(1 if counts["n_rows"] <= FEW else threads)
         matrices = factors, fixed.implicit_factors[order]
         against = _rivals(fixed, order, rivals) if len(rivals.codes) else None
         fixed_side = Fixed(self._solved, *moments, *numbers, *matrices, temporal, against)
@@ -88,7 +89,8 @@ class FoldIn:
         shape = len(codes[0]) - 1, len(self._codes)
         rows = canonical(given, *shape, self._options.duplicates, self._workers)[0].by_user
         solved = self._solve(rows)
-        seen = self._seen(rows) if self._options.keep_seen else (None, None, None)
+        kept = self._options.keep_seen and self._solved == "users"
+        seen = self._seen(rows) if kept else (None, None, None)
         of = temporal_rows.of_users if self._solved == "users" else temporal_rows.of_items
         terms = of(solved.temporal, np.arange(len(rows), dtype=np.int32))
         return rows.counts, solved.bias, solved.factors, *seen, terms
@@ -193,7 +195,7 @@ def check_solvable(counts: dict[str, Any], info: dict[str, Any], options: Option
 def temporal_of(
     side: SideName, terms: Terms, info: dict[str, Any], head: dict[str, Any]
 ) -> Temporal:
-    """The time terms of one side of a model, by the `info` and `temporal` of its head.
+    """The time terms of one side of a model, by the `info` and the span of its head.
 
     Raises:
         DataError: the model does not say what its time terms are relative to.

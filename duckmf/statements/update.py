@@ -194,7 +194,7 @@ class Update(Run):
         matrices = other.factors, other.implicit_factors
         temporal = None
         if self._timed:
-            temporal = temporal_of(other_name, other.terms, self.info, self._model["temporal"])
+            temporal = temporal_of(other_name, other.terms, self.info, self._model)
         fixed = Fixed(name, mu, sigma, columns.counts, other.bias, *matrices, temporal)
         how = self._algorithm, fixed, self._options, self.workers
         solve = algorithms.fold_in(*how, roughly=self._left > 0)
@@ -207,7 +207,7 @@ class Update(Run):
         users, items, by_user = self.users, self.items, self.ratings.by_user
         temporal = None
         if self._timed:
-            terms = temporal_of("users", users.terms, self.info, self._model["temporal"])
+            terms = temporal_of("users", users.terms, self.info, self._model)
             temporal = replace(terms, bin_bias=items.terms.bin_bias)
         mu, sigma = self._model["mu"], self.info["rating_std"] or 1.0
         factors = Factors(mu, users.bias, items.bias, users.factors, items.factors, None, temporal)

@@ -247,7 +247,7 @@ def test_new_items_first_and_then_those_who_rated_them(films):
         ("mf_fold_in_items(films, nobody, user_id, item_id, rating)", "mf_fold_in_items: the source has no rows"),
         ("mf_fold_in_items(films, ratings, user_id, nullif(item_id, 3), rating)", "mf_fold_in_items: item_id is NULL in"),
         ("mf_fold_in_items(films, ratings, user_id, item_id)", "mf_fold_in_items: this model of 'als' learns from ratings"),
-        ("mf_fold_in(newer, newcomers, user_id, item_id, rating)", "mf_fold_in: this model has format 2, made by a newer duckmf."),
+        ("mf_fold_in(newer, newcomers, user_id, item_id, rating)", "mf_fold_in: this model has format 9, made by a newer duckmf."),
     ],
 )  # fmt: skip
 def test_bad_input_is_named_and_writes_nothing(films, call, message):
@@ -255,7 +255,7 @@ def test_bad_input_is_named_and_writes_nothing(films, call, message):
     films.execute("create view titles as select 'Heat' as title")
     films.execute("create view twice as from newcomers union all from newcomers")
     films.execute(
-        """create view newer as select * replace ('{"format": 2}'::json as info) from films"""
+        "create view newer as select * replace (struct_update(facts, format := 9) as facts) from films"
     )
     assert message in error(films, call)
     with pytest.raises(duckdb.Error):
