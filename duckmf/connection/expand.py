@@ -218,9 +218,10 @@ def _named(argument: Tokens) -> tuple[str | None, Tokens]:
 
 
 def _substituted(body: Tokens, arguments: Mapping[str, Tokens]) -> Iterator[Token]:
+    fields = _fields_of_types(body)
     for place, token in enumerate(body):
         value = arguments.get(token.name) if token.name else None
-        if value is None or not _is_reference(body, place):
+        if value is None or place in fields or not _is_reference(body, place):
             yield token
         elif len(value) == 1:
             yield value[0]._replace(space=token.space)
@@ -228,9 +229,22 @@ def _substituted(body: Tokens, arguments: Mapping[str, Tokens]) -> Iterator[Toke
             yield from (Token("sign", "(", token.space), *value, Token("sign", ")"))
 
 
-def _references(body: Tokens) -> set[str]:
+def _references(body: Tokens) -> Set[str]:
+    fields = _fields_of_types(body)
     return {
-        token.name for place, token in enumerate(body) if token.name and _is_reference(body, place)
+        token.name
+        for place, token in enumerate(body)
+        if token.name and place not in fields and _is_reference(body, place)
+    }
+
+
+def _fields_of_types(body: Tokens) -> Set[int]:
+    """The places of what stands in `struct(...)`: names of fields, and their types."""
+    return {
+        inside
+        for place, token in enumerate(body)
+        if token.name == "struct" and _is_call(body, place)
+        for inside in range(place + 2, _closing(body, place + 1))
     }
 
 

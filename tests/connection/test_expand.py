@@ -72,6 +72,11 @@ def test_parameters_are_replaced_where_they_are_values_and_nowhere_else():
     assert call("a) as mf__p(a.b)", helper) == ("(struct_pack(x := (a.b), y := t.x).x + x.y as x)")
 
 
+def test_the_fields_of_a_type_are_no_references():
+    helper = "create or replace macro mf__p(x) as x::struct(a integer, x struct(b double));"
+    assert call("a, b) as mf__p(b)", helper) == "(b::struct(a integer, x struct(b double)))"
+
+
 def test_a_quoted_parameter_is_the_same_parameter():
     helper = """create or replace macro mf__p("of") as "of" + 1;"""
     assert call("a) as mf__p(a)", helper) == "(a + 1)"
