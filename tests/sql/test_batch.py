@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -11,12 +12,13 @@ import pytest
 
 import duckmf
 from duckmf.connection import sqlfiles
+from duckmf.connection.expand import macros
 from duckmf.connection.plugin import calls_of
 from duckmf.ranking.topk import Ranking
 from duckmf.statements import prepared
 from tests.clients import Connection
 from tests.sql.test_golden_sql import FILES, GOLDEN, answer, blocks
-from tests.sql.test_serving import ID_TYPES, Model
+from tests.sql.test_serving import FACTS, ID_TYPES, Model
 
 PLAIN = "mf__plain_"
 
@@ -28,6 +30,14 @@ def both(con: duckdb.DuckDBPyConnection, call: str) -> list[tuple[object, ...]]:
     return found
 
 
+@pytest.fixture(autouse=True)
+def plain(con) -> None:
+    """The plain functions, under other names."""
+    stored = macros(sqlfiles.pure())
+    for name in ("recommend", "similar_items", "similar_users"):
+        con.execute(replace(stored[f"mf_{name}"], name=PLAIN + name).sql(temp=True))
+
+
 @pytest.fixture
 def model(con) -> Model:
     model = Model(seed=1)
@@ -37,9 +47,6 @@ def model(con) -> Model:
         "create table rough as select * replace (list_transform(factors, "
         "lambda x: (x + sin(code) / 7)::float) as factors, (bias / 3)::float as bias) from films"
     )
-    for table in ("films", "rough"):
-        options = '{"algorithm": "als", "options": {"n_factors": 3}}'
-        con.execute(f"update {table} set info = json_merge_patch(info, '{options}')")
     return model
 
 
@@ -138,14 +145,9 @@ def test_ids_of_any_type(con, model, id_type):
 )
 def test_errors_are_those_of_plain_sql(con, model, call):
     con.execute("create table nothing as from films limit 0")
-    con.execute(
-        "create table newer as select * replace (case when kind = 'model' then "
-        "'{\"format\": 2}'::json end as info) from films"
-    )
-    con.execute(
-        "create table without as select * replace (case when kind = 'model' then "
-        '\'{"format": 1, "algorithm": "bias"}\'::json end as info) from films'
-    )
+    head = "create table {} as select * replace (case when kind = 'model' then struct_update(facts, {}) end as facts) from films"
+    con.execute(head.format("newer", "format := 3"))
+    con.execute(head.format("without", "algorithm := 'bias', n_factors := null::integer"))
     con.execute("create table unseen as select * exclude (seen) from films")
     messages = []
     for prefix in ("mf_", PLAIN):
@@ -282,7 +284,7 @@ def test_a_ranking_that_nothing_uses_is_given_up(con, model, monkeypatch):
 def test_an_interrupt_ends_a_ranking_between_batches(con):
     con.execute(
         "create table wide as "
-        "select 'model' as kind, 0::float as bias, '{\"format\": 1}'::json as info union all by name "
+        f"select 'model' as kind, 0::float as bias, {FACTS} as facts union all by name "
         "select 'user' as kind, i as user_id, i::integer as code, 1 as ratings, "
         "[sin(i * 7), cos(i * 5), sin(i)]::float[] as factors, []::integer[] as seen "
         "from range(60000) t(i) union all by name "
@@ -298,9 +300,11 @@ def test_an_interrupt_ends_a_ranking_between_batches(con):
     assert con.execute("select count(*) from mf_recommend(wide, 7)").fetchone() == (10,)
 
 
-def test_plain_macros_keep_another_name_in_a_duckmf_connection():
-    text = sqlfiles.temporary()
-    for name in ("recommend", "similar_items", "similar_users"):
-        assert text.count(f"create or replace temp macro {PLAIN}{name}(") == 1
-        assert text.count(f"create or replace temp macro mf_{name}(") == 2
-    assert PLAIN not in sqlfiles.pure()
+def test_the_macros_of_kernels_take_the_place_of_plain_ones_in_a_connection_alone():
+    made, stored = (
+        macros(sqlfiles.temporary().replace(" temp macro ", " macro ").replace(" temp.mf", " mf")),
+        macros(sqlfiles.pure()),
+    )
+    for name in ("mf_recommend", "mf_similar_items", "mf_similar_users"):
+        assert "mf__top" in made[name].sql()
+        assert "mf__top" not in stored[name].sql()
