@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import duckmf
+from duckmf.connection import sqlfiles
 
 PROGRAM = """
 from duckmf.kernels import implicit_als as kernels
@@ -33,6 +34,7 @@ class Copy:
         self.at = at
         skipped = shutil.ignore_patterns("__pycache__")
         shutil.copytree(Path(duckmf.__file__).parent, at / "duckmf", ignore=skipped)
+        shutil.copytree(sqlfiles.folder(), at / "sql")
         self.kernels = at / "duckmf" / "kernels"
         self.home = at / "home"
         kept = {name: text for name, text in os.environ.items() if not name.startswith("NUMBA_")}
