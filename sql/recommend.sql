@@ -30,7 +30,9 @@
 -- know, or for whom it has no terms (algorithm 'popularity'), gets the popular list. A user who has
 -- seen everything gets no rows.
 --
--- What a user has seen is left out by a hash join, so that a list costs the same however long it is.
+-- A user's candidates are the best k and as many more as the user has seen, of which the seen ones are dropped:
+-- looking up every pair would cost more than scoring it. Of more than 1,000 seen items all pairs are looked up, so
+-- that the cost stays in proportion to the items, however many were seen.
 
 -- mf__lists(model, user_id, k, exclude_seen, min_ratings, ts): the lists, in rows; mf_recommend in plain SQL,
 -- and in a duckmf connection whatever is not made by kernels.
@@ -47,13 +49,25 @@ mf__head as materialized (
 ),
 mf__people as (
     select
-        m.user_id, m.seen::integer[] as seen,
-        mf__list_source(m.bias, m.factors, m.source, m.ratings, min_ratings) as source,
-        coalesce(m.ratings, 0) > 0 and m.seen is null as forgotten,
-        (h.mu + mf__user_bias(m.bias, m.temporal, h.t, h.day, h.beta))::float as base,
-        mf__user_factors(m.factors, m.temporal, h.t, h.beta) as factors
-    from mf__users_of(model) m, mf__head h
-    where user_id is null or m.user_id = user_id
+        p.*, case when len(p.seen) <= 1000 then p.seen else [] end as few,
+        case when len(p.seen) > 1000 then p.seen end as many
+    from (
+        select
+            m.user_id,
+            mf__list_source(m.bias, m.factors, m.source, m.ratings, min_ratings) as origin,
+            origin <> 'popular' as personal,
+            (h.mu + mf__user_bias(m.bias, m.temporal, h.t, h.day, h.beta))::float as base,
+            mf__user_factors(m.factors, m.temporal, h.t, h.beta) as factors,
+            case
+                when not exclude_seen then []
+                when coalesce(m.ratings, 0) > 0 and m.seen is null
+                    then error('mf_recommend: the model does not hold what its users have seen. '
+                        || 'Pass exclude_seen := false or train with keep_seen := true.')
+                else coalesce(m.seen::integer[], [])
+            end as seen
+        from mf__users_of(model) m, mf__head h
+        where user_id is null or m.user_id = user_id
+    ) p
 ),
 mf__items as (
     select
@@ -63,42 +77,37 @@ mf__items as (
 ),
 mf__best as (
     select
-        case when user_id is null then u.user_id else user_id end as user_id,
-        coalesce(u.source, 'popular') as source,
+        u.user_id,
         min(
             struct_pack(
                 minus := -mf__rank_score(
-                    u.source <> 'popular', u.base, i.bias, u.factors, i.factors, i.ratings
+                    u.personal, u.base, i.bias, u.factors, i.factors, i.ratings
                 ),
-                item_id := i.item_id
+                item_id := i.item_id,
+                code := i.code
             ),
-            h.k
-        ) filter (where s.code is null) as picks
+            h.k + coalesce(len(u.few), 0)
+        ) as candidates
     from mf__head h
         left join mf__people u on true
         cross join mf__items i
-        left join (
-            select
-                p.user_id,
-                unnest(
-                    case
-                        when p.forgotten
-                            then error('mf_recommend: the model does not hold what its users have '
-                                || 'seen. Pass exclude_seen := false or train with '
-                                || 'keep_seen := true.')
-                        else p.seen
-                    end
-                ) as code
-            from mf__people p
-            where exclude_seen
-        ) s on s.user_id = u.user_id and s.code = i.code
-    where user_id is not null or u.user_id is not null
-    group by all
+        left join (select p.user_id, unnest(p.many) as code from mf__people p) s
+            on s.user_id = u.user_id and s.code = i.code
+    where s.code is null and (user_id is not null or u.user_id is not null)
+    group by u.user_id
 ),
 mf__ranked as (
     select
-        b.user_id, b.source, unnest(b.picks) as item, generate_subscripts(b.picks, 1) as rank
-    from mf__best b
+        l.user_id, l.source, unnest(l.picks) as item, generate_subscripts(l.picks, 1) as rank
+    from (
+        select
+            case when user_id is null then b.user_id else user_id end as user_id,
+            coalesce(u.origin, 'popular') as source,
+            list_filter(
+                b.candidates, lambda c: list_contains(u.few, c.code) is not true
+            )[:h.k] as picks
+        from mf__head h cross join mf__best b left join mf__people u on u.user_id = b.user_id
+    ) l
 )
 select r.user_id, r.item.item_id as item_id, -r.item.minus as score, r.rank, r.source
 from mf__ranked r
