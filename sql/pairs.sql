@@ -86,47 +86,55 @@ create or replace macro mf__predicted(pairs, model, head) as table
 with
 mf__users as (
     select
-        m.user_id, m.ratings, m.bias, m.temporal, mf__vector(m.factors) as factors,
-        mf__vector(m.temporal.factor_drift) as factor_drift,
-        m.bias is not null or m.factors is not null as known, m.source = 'content' as from_content
+        m.user_id, m.ratings, m.bias, mf__vector(m.factors) as factors,
+        m.bias is not null or m.factors is not null as known, m.source = 'content' as from_content,
+        m.temporal.t0 as mean, m.temporal.drift, m.temporal.days, m.temporal.day_bias,
+        mf__vector(m.temporal.factor_drift) as factor_drift
     from mf__users_of(model) m
 ),
 mf__items as (
     select
-        m.item_id, m.ratings, m.bias, m.temporal, mf__vector(m.factors) as factors,
-        m.bias is not null or m.factors is not null as known, m.source = 'content' as from_content
+        m.item_id, m.ratings, m.bias, mf__vector(m.factors) as factors,
+        m.bias is not null or m.factors is not null as known, m.source = 'content' as from_content,
+        m.temporal.bin_bias as bins
     from mf__items_of(model) m
+),
+mf__timed as (
+    select
+        p.*, h.mu as mf__mu, h.t0 as mf__t0, h.t1 as mf__t1, h.span as mf__span, h.beta as mf__beta,
+        h.lowest as mf__lowest, h.highest as mf__highest, mf__within(p.mf__ts, h.t0, h.t1) as mf__near,
+        mf__day(coalesce(p.mf__ts, h.t1)) as mf__day
+    from query_table(pairs) p cross join query_table(head) h
+    where h.valid
+),
+mf__scored as (
+    select
+        p.* exclude (mf__mu, mf__t0, mf__t1, mf__span, mf__beta, mf__near, mf__day),
+        (p.mf__mu + coalesce(u.bias, 0) + coalesce(i.bias, 0) + mf__dot(u.factors, i.factors)
+            + case
+                when p.mf__t1 is null then 0
+                else mf__in_bins(i.bins, p.mf__near, p.mf__t0, p.mf__span)
+                    + mf__on_day(u.days, u.day_bias, p.mf__day)
+                    + mf__dev(p.mf__near, u.mean, p.mf__beta)
+                        * (coalesce(u.drift, 0) + mf__dot(u.factor_drift, i.factors))
+            end)::float as mf__score,
+        case
+            when u.known and i.known and (u.from_content or i.from_content) then 'content'
+            when u.known and i.known then 'model'
+            when u.known then 'user_bias'
+            when i.known then 'item_bias'
+            else 'global'
+        end as mf__source,
+        coalesce(u.ratings, 0) = 0 as mf__cold_user,
+        coalesce(i.ratings, 0) = 0 as mf__cold_item
+    from mf__timed p
+        left join mf__users u on u.user_id = p.mf__user
+        left join mf__items i on i.item_id = p.mf__item
 )
 select
-    p.*,
-    mf__within(p.mf__ts, h.t0, h.t1) as mf__near,
-    mf__clipped(
-        (h.mu
-            + mf__user_bias(
-                u.bias, u.temporal, mf__near, mf__day(coalesce(p.mf__ts, h.t1)), h.beta
-            )
-            + mf__item_bias(i.bias, i.temporal, mf__near, h.t0, h.span)
-            + mf__dot(u.factors, i.factors)
-            + case
-                when u.temporal is null then 0
-                else mf__dev(mf__near, u.temporal.t0, h.beta) * mf__dot(u.factor_drift, i.factors)
-            end)::float,
-        h.lowest, h.highest
-    ) as mf__prediction,
-    case
-        when u.known and i.known and (u.from_content or i.from_content) then 'content'
-        when u.known and i.known then 'model'
-        when u.known then 'user_bias'
-        when i.known then 'item_bias'
-        else 'global'
-    end as mf__source,
-    coalesce(u.ratings, 0) = 0 as mf__cold_user,
-    coalesce(i.ratings, 0) = 0 as mf__cold_item
-from query_table(pairs) p
-    left join mf__users u on u.user_id = p.mf__user
-    left join mf__items i on i.item_id = p.mf__item
-    cross join query_table(head) h
-where h.valid;
+    p.* exclude (mf__lowest, mf__highest, mf__score),
+    mf__clipped(p.mf__score, p.mf__lowest, p.mf__highest) as mf__prediction
+from mf__scored p;
 comment on macro table mf__predicted is 'Pairs with their predictions';
 
 -- Ranks ----------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ from (
     )
     select
         p.* exclude (
-            mf__user, mf__item, mf__ts, mf__near, mf__prediction, mf__source, mf__cold_user,
+            mf__user, mf__item, mf__ts, mf__prediction, mf__source, mf__cold_user,
             mf__cold_item
         ),
         p.mf__prediction as prediction, p.mf__source as prediction_source
