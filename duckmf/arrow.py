@@ -10,8 +10,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from duckmf.errors import DataError
-
 
 def array(column: pa.ChunkedArray) -> NDArray[Any]:
     """A column without NULLs as one array; a column of one chunk is not copied."""
@@ -36,13 +34,15 @@ def lengths(column: pa.ChunkedArray) -> pa.Array:
     return pa.concat_arrays([chunk.value_lengths() for chunk in column.chunks]).cast(pa.int64())
 
 
-def lists_of(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], NDArray[Any]]:
-    """Where each list begins and ends among the elements of all, and a copy of those.
-
-    A NULL has no elements.
-    """
+def offsets_of(column: pa.ChunkedArray) -> NDArray[np.int32]:
+    """Where each list of a column begins and ends among the elements of all; a NULL has none."""
     counts = np.concatenate([chunk.value_lengths().fill_null(0) for chunk in column.chunks])
-    return np.append(np.int32(0), np.cumsum(counts, dtype=np.int32)), np.array(elements(column))
+    return np.append(np.int32(0), np.cumsum(counts, dtype=np.int32))
+
+
+def lists_of(column: pa.ChunkedArray) -> tuple[NDArray[np.int32], NDArray[Any]]:
+    """The offsets of a column of lists, and a copy of the elements of all."""
+    return offsets_of(column), np.array(elements(column))
 
 
 def flat(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -55,24 +55,6 @@ def lists_from(counts: NDArray[np.int32], values: pa.Array) -> pa.ListArray:
     return pa.ListArray.from_arrays(
         np.append(np.int32(0), np.cumsum(counts, dtype=np.int32)), values
     )
-
-
-def vectors(column: pa.ChunkedArray) -> NDArray[np.float32]:
-    """A column of lists of one length as the rows of a matrix; zeros for a NULL.
-
-    Raises:
-        DataError: lists differ in length.
-    """
-    offsets, values = lists_of(column)
-    counts = np.diff(offsets)
-    n = int(counts.max(initial=0))
-    there = counts > 0
-    if np.any(counts[there] != n):
-        raise DataError(f"factors have {counts[there].min()} to {n} numbers; retrain the model.")
-    matrix = np.zeros((len(counts), n), np.float32)
-    if n:
-        matrix[there] = values.reshape(-1, n)
-    return matrix
 
 
 def scalar(column: pa.ChunkedArray) -> Any:

@@ -1,6 +1,7 @@
 """The errors that users meet.
 
-Each message says: *function: what is wrong, with the value; what to do.*
+Each message says: *what is wrong, with the value; what to do.* The function that was called stands
+before it in the end: the border between SQL and Python knows its name, what raises does not.
 """
 
 
@@ -22,14 +23,6 @@ class TrainingError(DuckMFError):
 
 class CommandError(DuckMFError):
     """A command that cannot do what it was asked to."""
-
-
-def named(error: DuckMFError, function: str) -> DuckMFError:
-    """The same error as `function` says it: what learns calls itself `mf_fit`."""
-    text = str(error)
-    return (
-        type(error)(function + text.removeprefix("mf_fit")) if text.startswith("mf_fit:") else error
-    )
 
 
 class BigQueryError(DuckMFError):

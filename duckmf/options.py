@@ -77,7 +77,7 @@ class Options:
 def _not_used(name: str, algorithm: str, known: list[str]) -> str:
     near = get_close_matches(name, known, n=1)
     hint = f"Did you mean {near[0]}?" if near else f"Its options are {', '.join(sorted(known))}."
-    return f"mf_fit: algorithm '{algorithm}' does not use {name}; leave it out. {hint}"
+    return f"algorithm '{algorithm}' does not use {name}; leave it out. {hint}"
 
 
 def _checked(f: Field[Any], declared: Any, value: Any) -> Any:
@@ -94,7 +94,7 @@ def _checked(f: Field[Any], declared: Any, value: Any) -> Any:
     else:
         valid = isinstance(value, kind)
     if not valid or not _in_range(f, kind(value)):
-        raise OptionError(f"mf_fit: {f.name} is {value!r}; give {_expected(f, kind)}.")
+        raise OptionError(f"{f.name} is {value!r}; give {_expected(f, kind)}.")
     return kind(value)
 
 
@@ -106,9 +106,7 @@ def _choices(f: Field[Any], value: Any) -> tuple[str, ...]:
     given = value if isinstance(value, list) else [value]
     for choice in given:
         if choice not in known:
-            raise OptionError(
-                f"mf_fit: {f.name} holds {choice!r}; give a list of " + _quoted(known) + "."
-            )
+            raise OptionError(f"{f.name} holds {choice!r}; give a list of " + _quoted(known) + ".")
     return tuple(choice for choice in known if choice in given)
 
 
@@ -143,6 +141,17 @@ def _expected(f: Field[Any], kind: type) -> str:
     return noun if low is None else f"{noun} of at least {low}"
 
 
+def check_flag(name: str, value: Any) -> bool:
+    """Whether something is wanted, among the other arguments of a function.
+
+    Raises:
+        OptionError: it is neither true nor false.
+    """
+    if not isinstance(value, bool):
+        raise OptionError(f"{name} is {value!r}; give true or false.")
+    return value
+
+
 def check_count(name: str, value: Any, low: int, high: int) -> int:
     """A whole number among the other arguments of a function.
 
@@ -151,5 +160,5 @@ def check_count(name: str, value: Any, low: int, high: int) -> int:
     """
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not low <= value <= high or value != int(value):
-        raise OptionError(f"mf_fit: {name} is {value!r}; give a whole number from {low} to {high}.")
+        raise OptionError(f"{name} is {value!r}; give a whole number from {low} to {high}.")
     return int(value)

@@ -9,27 +9,30 @@
 -- filter on the users of a view reaches them first. Scores that may make it into a list are computed
 -- a second time, rounded as list_dot_product rounds: the same numbers and ties as in plain SQL.
 
--- mf__ranking_of(rows, cosine): the number of a ranking of rows with id, code, weight and factors, which
--- mf__top takes; no row where there are none. Ties go by id.
-create or replace macro mf__ranking_of(rows, cosine) as table
-select
-    mf__lay_out(
-        current_connection_id()::bigint, current_query_id()::bigint,
-        current_setting('threads')::integer, cosine, mf__fused(),
-        l.codes, l.places, l.weights, l.factors
-    ) as ranking
+-- mf__ranking_of(caller, rows, cosine): the number of a ranking of rows with id, code, weight and factors,
+-- which mf__top takes; no row where there are none. Ties go by id.
+create or replace macro mf__ranking_of(caller, rows, cosine) as table
+select mf__answer(n.made.number, n.made.error) as ranking
 from (
     select
-        list(r.code::integer) as codes, list(r.place) as places,
-        list(r.weight::float) as weights, list(r.factors::float[]) as factors
+        mf__lay_out(
+            caller, current_connection_id()::bigint, current_query_id()::bigint,
+            current_setting('threads')::integer, cosine, mf__fused(),
+            l.codes, l.places, l.weights, l.factors
+        ) as made
     from (
         select
-            i.code, i.weight, i.factors,
-            (row_number() over (order by i.id asc nulls last) - 1)::integer as place
-        from query_table(rows) i
-    ) r
-) l
-where l.codes is not null;
+            list(try_cast(r.code as integer)) as codes, list(r.place) as places,
+            list(r.weight::float) as weights, list(r.factors::float[]) as factors
+        from (
+            select
+                i.code, i.weight, i.factors,
+                (row_number() over (order by i.id asc nulls last) - 1)::integer as place
+            from query_table(rows) i
+        ) r
+    ) l
+    where l.codes is not null
+) n;
 comment on macro table mf__ranking_of is 'Items laid out to be ranked';
 
 create or replace macro mf_recommend(
@@ -75,7 +78,7 @@ from (
         from mf__start h, mf__all m
         where m.kind = 'item'
     ),
-    mf__ranking as materialized (from mf__ranking_of(mf__items, false)),
+    mf__ranking as materialized (from mf__ranking_of('mf_recommend', mf__items, false)),
     mf__picks as not materialized (
         select
             a.user_id,
@@ -83,13 +86,15 @@ from (
                 r.ranking, h.k, h.mu + mf__user_bias(a.bias, a.temporal, h.t, h.day, h.beta),
                 mf__user_factors(a.factors, a.temporal, h.t, h.beta),
                 case when exclude_seen is not false then a.seen::integer[] end
-            ) as items
+            ) as made
         from mf__all a, mf__ranking r, mf__start h
         where a.batched
     ),
     mf__ranked as not materialized (
         select p.user_id, unnest(p.items) as item, generate_subscripts(p.items, 1) as rank
-        from mf__picks p
+        from (
+            select p.user_id, mf__answer(p.made.picks, p.made.error) as items from mf__picks p
+        ) p
     )
     from mf__lists(mf__rest, user_id, k, exclude_seen, min_ratings, ts)
     union all
@@ -113,13 +118,14 @@ mf__batch as not materialized (
     from (select r.*, list_dot_product(r.factors, r.factors) as weight from query_table(rows) r) r
     where id is null and r.weight > 0
 ),
-mf__ranking as materialized (from mf__ranking_of(mf__batch, true)),
+mf__ranking as materialized (from mf__ranking_of(caller, mf__batch, true)),
 mf__picks as not materialized (
-    select b.id, mf__top(r.ranking, h.k, b.weight, b.factors, [b.code]) as picks
+    select b.id, mf__top(r.ranking, h.k, b.weight, b.factors, [b.code]) as made
     from mf__batch b, mf__ranking r, mf__start h
 ),
 mf__ranked as not materialized (
-    select p.id, unnest(p.picks) as pick, generate_subscripts(p.picks, 1) as rank from mf__picks p
+    select p.id, unnest(p.picks) as pick, generate_subscripts(p.picks, 1) as rank
+    from (select p.id, mf__answer(p.made.picks, p.made.error) as picks from mf__picks p) p
 )
 from mf__alike(caller, model, mf__left, id, k)
 union all

@@ -65,19 +65,26 @@ mf__given as not materialized (
 mf__ratings as materialized (
     select
         g.*, mf__id_like(g.given, w.id) as id, mf__id_like(g.given, w.id) <> g.given as changed,
-        t.code::integer as code
+        t.code, t.n, t.n > 1 or t.n = 1 and t.code is null as damaged
     from mf__given g
         left join (select this_id as id from mf__shape m) w on true
-        left join mf__theirs t on t.id = g.other_id
+        left join mf__codes(mf__model, other, other_id) t on t.id = g.other_id
 ),
 mf__counts as materialized (
     select c.*, o.*
     from mf__counts_of(mf__ratings) c cross join (
         select
             count(*) filter (where s.changed) as changed_ids,
-            count(s.other_id) filter (where s.code is null) as unknown_rows,
-            count(distinct s.other_id) filter (where s.code is null) as unknown_ids,
-            (min(s.other_id) filter (where s.code is null))::varchar as unknown_id
+            count(s.other_id) filter (where s.n is null) as unknown_rows,
+            count(distinct s.other_id) filter (where s.n is null) as unknown_ids,
+            (min(s.other_id) filter (where s.n is null))::varchar as unknown_id,
+            count(s.other_id) filter (where s.damaged) as damaged_rows,
+            count(distinct s.other_id) filter (where s.damaged) as damaged_ids,
+            (min(s.other_id) filter (where s.damaged))::varchar as damaged_id,
+            (
+                select coalesce(bool_or(t.implicit_factors is not null), false)
+                from mf__theirs t
+            ) as has_implicit
         from mf__ratings s
     ) o
 ),
@@ -86,7 +93,7 @@ mf__fixed as (
     from mf__theirs m
     where complete is not true
         or (select h.implicit from mf__head h)
-        or m.code::integer in (select s.code from mf__ratings s)
+        or try_cast(m.code as integer) in (select s.code from mf__ratings s)
 ),
 -- what items are compared with, where a model does that: all of them
 mf__rivals as (
@@ -112,17 +119,25 @@ mf__laid_out as materialized (
     from mf__counts c, mf__head h, mf__fixed f, mf__rivals r
 ),
 mf__ready as materialized (
-    select mf__answer(l.made.model, l.made.error) as model from mf__laid_out l
+    select mf__answer(l.made.number, l.made.error) as number from mf__laid_out l
 ),
 mf__asked as not materialized (
     select
         d.*,
-        mf__code(mf__model, this, m.code, d.id) as code,
+        mf__code(caller, mf__model, this, try_cast(m.code as integer), d.id) as code,
+        -- a new id counts as one row, with a code
+        count(*) over (partition by d.id) as n,
+        case when m.id is null then 0 else try_cast(m.code as integer) end as known_code,
         case
             when complete then null
             when m.seen is null and m.ratings > 0
                 then error(caller || ': the model has not stored the ratings of its users '
                     || '(keep_seen := false). Pass all of their ratings and leave complete out.')
+            when m.id is not null and coalesce(len(m.seen), 0) is distinct from m.ratings
+                then error(caller || ': the model has not as many seen items of ' || d.id::varchar
+                    || ' as ratings: ' || coalesce(len(m.seen), 0) || ' and '
+                    || coalesce(m.ratings::varchar, 'NULL') || '. Pass all of its ratings and '
+                    || 'leave complete out.')
             else m.seen::integer[]
         end as stored,
         case when not complete then m.seen_ratings::float[] end as stored_ratings,
@@ -142,9 +157,10 @@ mf__solved as materialized (
     select
         a.id, a.code,
         mf__solve(
-            r.model, a.codes, a.ratings, a.times, a.stored, a.stored_ratings, a.stored_times
+            r.number, a.codes, a.ratings, a.times, a.stored, a.stored_ratings, a.stored_times
         ) as made
     from mf__ready r, mf__asked a
+    where mf__one_row(caller, this, a.id, a.n, a.known_code)
 ),
 mf__made as not materialized (
     select
@@ -158,7 +174,7 @@ mf__made as not materialized (
 from mf__as_stored(mf__made, mf__shape)
 union all
 -- no rows, but what is wrong is an error even if the source has none
-select m.* from mf__ready r left join mf__shape m on true where r.model is null;
+select m.* from mf__ready r left join mf__shape m on true where r.number is null;
 comment on macro table mf__fold_in is 'Rows of one side of a model, the other side held still';
 
 create or replace macro mf_fold_in(

@@ -51,9 +51,9 @@ comment on macro table mf__counts_of is 'What there is to say of the rows of a s
 -- The rows of a relation m, rows of a model, in long lists: a Python call for each vector of rows would cost
 -- more than what it is made for. has_seen says whether ratings go along.
 create or replace macro mf__lists_of_m(has_seen) as {
-    'codes': list(m.code::integer),
-    'ratings': list(coalesce(m.ratings, 0)::bigint),
-    'bias': list(coalesce(m.bias, 0)::float),
+    'codes': list(try_cast(m.code as integer)),
+    'ratings': list(m.ratings::bigint),
+    'bias': list(m.bias::float),
     'factors': list(m.factors::float[]),
     'implicit_factors': list(m.implicit_factors::float[]),
     'temporal': list(m.temporal),
@@ -107,18 +107,45 @@ create or replace macro mf__id_like(id, known) as
 comment on macro mf__id_like is 'An id in the type of the ids of a model';
 
 -- The code of an id: its own, or for new ids of a kind those after the largest of a model, by id.
-create or replace macro mf__code(model, kind, known, id) as
+create or replace macro mf__code(caller, model, kind, known, id) as
     coalesce(
         known,
-        (select coalesce(max(m.code), -1) from query_table(model) m where m.kind = kind)
+        mf__after(caller, (select max(m.code) from query_table(model) m where m.kind = kind))
             + row_number() over (partition by known is null order by id asc nulls last)
     )::integer;
 comment on macro mf__code is 'The code of an id, known or new';
 
--- The codes that a model has of the ids of a kind; id is a column of a relation m.
+-- What the codes of new ids are counted from, where the largest of the known ones is given.
+create or replace macro mf__after(caller, largest) as
+    case
+        when largest > 2000000000
+            then error(caller || ': the largest code of the model is ' || largest
+                || ', which leaves no room for new ones. Train again.')
+        else greatest(coalesce(largest, -1), -1)
+    end;
+comment on macro mf__after is 'What the codes of new ids are counted from';
+
+-- The ids of a kind that a model has: code, and in how many rows; id is a column of a relation m.
 create or replace macro mf__codes(model, kind, id) as table
-select id as id, min(m.code) as code from query_table(model) m where m.kind = kind group by id;
+select id as id, try_cast(min(m.code) as integer) as code, count(*) as n
+from query_table(model) m
+where m.kind = kind
+group by id;
 comment on macro table mf__codes is 'The codes of the ids of a model';
+
+-- Whether a model has an id in one row with a code, or does not have it; an error if it is otherwise.
+create or replace macro mf__one_row(caller, kind, id, n, code) as
+    case
+        when n > 1
+            then error(caller || ': the model has several rows for some of its ' || kind || 's; keep '
+                || 'one of each, as MERGE does with what mf_fold_in returns. ' || id::varchar
+                || ' has ' || n || '.')
+        when n = 1 and code is null
+            then error(caller || ': the model has no code for its ' || kind || ' ' || id::varchar
+                || '. Leave the row out, or train again.')
+        else true
+    end;
+comment on macro mf__one_row is 'Whether a model has an id in one row';
 
 -- The rows of a model with the columns that users and items have, of the model's own types.
 create or replace macro mf__shape(model) as table
@@ -189,19 +216,25 @@ with recursive
     mf__gathered as materialized (
         select
             n.run,
-            sum(
+            sum(mf__answer(n.taken.n, n.taken.error))::bigint as n_rows
+        from (
+            select
+                n.run,
                 mf__gather(
                     n.run, l.users, l.items, l.ratings, l.held_out, l.times, l.relevant, l.folds
-                )
-            )::bigint as n_rows
-        from mf__number n cross join mf__lists l
+                ) as taken
+            from mf__number n cross join mf__lists l
+        ) n
         group by n.run
     ),
     mf__known as materialized (
-        select
-            coalesce(sum(mf__stored(n.run, b.kind, b.lists)), 0)::bigint as n_rows
-        from mf__number n cross join query_table(stored) b
+        select coalesce(sum(mf__answer(n.taken.n, n.taken.error)), 0)::bigint as n_rows
+        from (
+            select mf__stored(n.run, b.kind, b.lists) as taken
+            from mf__number n cross join query_table(stored) b
+        ) n
     ),
+    -- the last argument of some functions is what they have to wait for
     mf__training(run, step, log) as (
         select
             g.run, 0,
@@ -258,6 +291,7 @@ select
     f.model.facts as facts,
     f.model.info::json as info
 from mf__finished f
+where mf__answer(true, f.model.error)
 union all
 select
     'epoch', null, null, null, null, null, null, null, null, null, null, null, s.log.number,
@@ -268,19 +302,19 @@ select
     },
     null, null, null
 from mf__steps s cross join mf__finished f
-where has_rows and s.log.number is not null and f.model.info is not null
+where has_rows and s.log.number is not null and mf__answer(true, f.model.error)
 union all
 select
     'user', u.id, null, u.code, u.made.ratings, u.made.bias, u.made.factors, u.made.seen,
     u.made.seen_ratings, u.made.seen_times, null, u.made.temporal, null, null, null, null, null
 from mf__user_rows u cross join mf__finished f
-where f.model.info is not null
+where mf__answer(true, coalesce(u.made.error, f.model.error))
 union all
 select
     'item', null, i.id, i.code, i.made.ratings, i.made.bias, i.made.factors, null,
     null, null, i.made.implicit_factors, i.made.temporal, null, null, null, null, null
 from mf__item_rows i cross join mf__finished f
-where f.model.info is not null;
+where mf__answer(true, coalesce(i.made.error, f.model.error));
 comment on macro table mf__run is 'The rows of a model that a run gives';
 
 -- mf__learn: the statement of every function that trains on a source.
@@ -299,13 +333,14 @@ mf__cold as (select 'none' as kind),
 mf__warm as not materialized (
     from mf__rows(warm_start)
     union all by name
-    select null::json as info where false
+    select mf__no_facts() as facts, null::json as info where false
 ),
 mf__warm_head as not materialized (
     select
         count(*) filter (where m.kind = 'model') as rows,
         count(*) filter (where m.kind = 'none') as colds,
-        any_value(m.bias::double) filter (where m.kind = 'model') as mu,
+        coalesce(any_value(m.bias::double) filter (where m.kind = 'model'), 0) as mu,
+        any_value(m.facts.format) filter (where m.kind = 'model') as format,
         any_value(m.info::varchar) filter (where m.kind = 'model') as info
     from mf__warm m
 ),

@@ -56,7 +56,7 @@ from (
         r.head.n_factors, r.head.loss, r.head.train_loss, r.head.validation_loss,
         r.head.trained_at, r.head.seconds, r.head.bytes, r.head.problem
     from mf__read r
-    where r.head.models = 1 or r.head.problem is not null
+    where mf__answer(r.head.models = 1 or r.head.problem is not null, r.head.error)
     order by all asc nulls last
 );
 comment on macro table mf_models is 'The models of all attached databases';

@@ -37,9 +37,7 @@ with
 mf__model as not materialized (from mf__rows(model)),
 mf__shape as materialized (from mf__shape(model) limit 0),
 mf__known as materialized (
-    select known_id as id, m.ratings, m.bias, m.factors
-    from mf__model m, mf__head(model, caller) h
-    where h.valid and m.kind = kind
+    select known_id as id, m.ratings, m.bias, m.factors from mf__model m where m.kind = kind
 ),
 mf__features as materialized (
     select
@@ -61,12 +59,14 @@ mf__counts as (
     select
         count(*) as n, count(f.id) as n_ids, count(distinct f.id) as n_distinct,
         count(coalesce(f.numbers::varchar, f.texts::varchar)) as n_vectors,
-        any_value(f.type) filter (where not f.type.regexp_full_match('.*\[\d*\]')) as other_type
+        any_value(f.type) filter (where not f.type.regexp_full_match('.*\[\d*\]')) as other_type,
+        (select h.valid from mf__head(model, caller) h) as is_model
     from mf__features f
 ),
 mf__checked as materialized (
     select
         case
+            when not c.is_model then false
             when c.n = 0
                 then error(caller || ': features has no rows. Give the content of the model''s '
                     || 'items and of new ones.')
@@ -123,7 +123,7 @@ mf__terms as materialized (
     from (select mf__answer(p.made.rows, p.made.error) as rows from mf__projected p) t
 ),
 mf__numbered as not materialized (
-    select n.id, n.place, mf__code(mf__model, kind, null::integer, n.id) as code from mf__new n
+    select n.id, n.place, mf__code(caller, mf__model, kind, null::integer, n.id) as code from mf__new n
 ),
 mf__made as not materialized (
     select

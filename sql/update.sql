@@ -59,20 +59,22 @@ from (
         from mf__counts c cross join mf__learnt(model, 'mf_update') h
     ),
     mf__users as materialized (
-        select d.id, mf__code(mf__model, 'user', m.code, d.id) as code
+        select d.id, mf__code('mf_update', mf__model, 'user', m.code, d.id) as code
         from (select distinct s.user_id as id from mf__ratings s) d
             left join mf__codes(mf__model, 'user', m.user_id) m on m.id = d.id
+        where mf__one_row('mf_update', 'user', m.id, m.n, m.code)
     ),
     mf__items as materialized (
-        select d.id, mf__code(mf__model, 'item', m.code, d.id) as code
+        select d.id, mf__code('mf_update', mf__model, 'item', m.code, d.id) as code
         from (select distinct s.item_id as id from mf__ratings s) d
             left join mf__codes(mf__model, 'item', m.item_id) m on m.id = d.id
+        where mf__one_row('mf_update', 'item', m.id, m.n, m.code)
     ),
     mf__stored as (
         select m.kind::varchar as kind, mf__lists_of_m(true) as lists
         from mf__model m
         where m.kind in ('user', 'item')
-        group by m.kind, m.code::integer >> 12
+        group by m.kind, try_cast(m.code as integer) >> 12
     ),
     mf__made as materialized (
         from mf__run(mf__asked, mf__ratings, mf__users, mf__items, mf__stored, true)

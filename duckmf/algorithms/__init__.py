@@ -88,7 +88,7 @@ def find(name: str) -> type[Solving]:
     """
     if not isinstance(name, str) or name not in _CLASSES:
         names = ", ".join(f"'{known}'" for known in NAMES)
-        raise OptionError(f"mf_fit: algorithm is {name!r}; give one of {names}.")
+        raise OptionError(f"algorithm is {name!r}; give one of {names}.")
     algorithm: type[Solving] = getattr(import_module(f"{__name__}.{name}"), _CLASSES[name])
     return algorithm
 

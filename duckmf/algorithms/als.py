@@ -219,7 +219,7 @@ def solve(
     workers.map(solve_piece, row_pieces(costs, PIECE))
     if not np.isfinite(total := errors.sum()):
         raise TrainingError(
-            f"mf_fit: als cannot solve {np.count_nonzero(~np.isfinite(errors)):,} of "
+            f"als cannot solve {np.count_nonzero(~np.isfinite(errors)):,} of "
             f"{len(rows):,} rows in float32. Give ratings nearer to zero, or more regularization."
         )
     return float(total)

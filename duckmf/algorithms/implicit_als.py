@@ -252,7 +252,7 @@ def solve(
     workers.map(solve_piece, row_pieces(rows.indptr + ROW_COST * np.arange(len(rows) + 1)))
     if not np.isfinite(total := gains.sum()):
         raise TrainingError(
-            f"mf_fit: implicit_als cannot solve {np.count_nonzero(~np.isfinite(gains)):,} of "
+            f"implicit_als cannot solve {np.count_nonzero(~np.isfinite(gains)):,} of "
             f"{len(rows):,} rows in float32. Give smaller strengths, or more regularization."
         )
     return float(total)

@@ -47,7 +47,7 @@ class Popularity(Explicit):
             OptionError: always.
         """
         raise OptionError(
-            "mf_fit: algorithm 'popularity' counts anew, it has nothing to start from; "
+            "algorithm 'popularity' counts anew, it has nothing to start from; "
             "leave warm_start out."
         )
 

@@ -51,7 +51,7 @@ def fit(X: Features, Y: Matrix, n: Matrix, regularization: float | None = None) 
     """Learn the map from (rows, features) to (rows, terms), each row weighted by its ratings n.
 
     Raises:
-        DataError: there are too many features.
+        DataError: there are too many features, or numbers that are too large.
     """
     n_rows, n_features = X.shape
     if n_features > MOST_FEATURES:
@@ -63,6 +63,8 @@ def fit(X: Features, Y: Matrix, n: Matrix, regularization: float | None = None) 
     mean_x, mean_y = n @ X / total, n @ Y / total
     Y = Y - mean_y
     gram, cross = _products(X, Y, n, mean_x)
+    if not (np.isfinite(gram).all() and np.isfinite(cross).all()):
+        raise DataError("vector holds numbers whose squares are too large; scale them down.")
     scale = gram.trace() / max(n_features, 1) or 1.0
     if regularization is None:
         e = eigvalsh(gram)

@@ -11,7 +11,7 @@ from duckmf.algorithms.training import Training
 from duckmf.errors import DataError, OptionError
 from duckmf.kernels.threads import Workers
 from duckmf.options import Options
-from duckmf.ratings.gathering import Gathering, Parts
+from duckmf.ratings.gathering import Counts, Parts
 
 
 @dataclass(frozen=True)
@@ -23,26 +23,25 @@ class Recipe:
     options: Options
 
     @classmethod
-    def parse(cls, name: str | None, given: dict[str, Any], counts: dict[str, Any]) -> Recipe:
+    def parse(cls, name: str | None, given: dict[str, Any], counts: Counts) -> Recipe:
         """Read what a user gave; the source's counts tell which algorithm is the default.
 
         Raises:
             OptionError: something of it cannot be used.
         """
-        name = name or ("als" if counts["has_rating"] else "implicit_als")
+        name = name or ("als" if counts.has_rating else "implicit_als")
         algorithm = algorithms.find(name)
         options = algorithm.Options.parse(given, name)
-        check_request(options, name, counts["has_validation"], counts["has_ts"])
+        check_request(options, name, counts.has_validation, counts.has_ts)
         return cls(name, algorithm, options)
 
-    def check(self, gathering: Gathering) -> None:
+    def check(self, counts: Counts) -> None:
         """Refuse ratings that the algorithm cannot learn from.
 
         Raises:
             DataError: it cannot.
         """
-        feedback = self.algorithm.feedback
-        check_feedback(gathering.counts, self.name, feedback, gathering.has_rating)
+        check_feedback(counts, self.name, self.algorithm.feedback)
 
     def predicts_ratings(self, has_rating: bool) -> bool:
         """Whether the model predicts ratings, and the source has some to compare them with."""
@@ -61,36 +60,33 @@ def check_request(options: Options, name: str, has_validation: bool, has_times: 
         OptionError: two ways of validation, or something that needs times without them.
     """
     if has_validation and options.validation_fraction is not None:
-        raise OptionError(
-            "mf_fit: validation and validation_fraction are both given; choose one of them."
-        )
+        raise OptionError("validation and validation_fraction are both given; choose one of them.")
     if options.duplicates == "last" and not has_times:
-        raise OptionError("mf_fit: duplicates is 'last' but ts is not given; add ts := ....")
+        raise OptionError("duplicates is 'last' but ts is not given; add ts := ....")
     if name == "timesvdpp" and not has_times:
         raise OptionError(
-            "mf_fit: algorithm 'timesvdpp' learns from times and ts is not given; add ts := ..., "
+            "algorithm 'timesvdpp' learns from times and ts is not given; add ts := ..., "
             "or choose algorithm := 'svdpp'."
         )
     if (parts := getattr(options, "temporal", ())) and not has_times:
         raise OptionError(
-            f"mf_fit: temporal is {list(parts)} but ts is not given; add ts := ..., or leave "
-            "temporal out."
+            f"temporal is {list(parts)} but ts is not given; add ts := ..., or leave temporal out."
         )
 
 
-def check_feedback(counts: dict[str, Any], name: str, feedback: str, has_rating: bool) -> None:
+def check_feedback(counts: Counts, name: str, feedback: str) -> None:
     """Refuse ratings that the algorithm cannot learn from.
 
     Raises:
         DataError: no ratings for one that predicts them, a negative strength for one that ranks.
     """
-    if feedback == "explicit" and not has_rating and name != "popularity":
+    if feedback == "explicit" and not counts.has_rating and name != "popularity":
         raise DataError(
-            f"mf_fit: algorithm '{name}' learns from ratings and none are given; "
+            f"algorithm '{name}' learns from ratings and none are given; "
             "add rating, or choose algorithm := 'popularity'."
         )
-    if feedback == "implicit" and counts["negative_ratings"]:
+    if feedback == "implicit" and counts.negative_ratings:
         raise DataError(
-            f"mf_fit: rating is negative in {counts['negative_ratings']:,} of "
-            f"{counts['n_rows']:,} rows; algorithm '{name}' takes strengths of at least 0."
+            f"rating is negative in {counts.negative_ratings:,} of "
+            f"{counts.n_rows:,} rows; algorithm '{name}' takes strengths of at least 0."
         )

@@ -73,7 +73,7 @@ class TemporalOptions(Options):
             for name in ("time_bins", "temporal_regularization", "drift_exponent"):
                 if given.get(name) is not None:
                     raise OptionError(
-                        f"mf_fit: {name} is given but temporal is not; leave it out, or say which "
+                        f"{name} is given but temporal is not; leave it out, or say which "
                         f"time terms with temporal := ['item_bins', ...]."
                     )
         return options

@@ -78,7 +78,7 @@ class Training:
         epoch = Epoch(number, train_loss, validation_loss, time.perf_counter() - began)
         if not math.isfinite(train_loss):
             raise TrainingError(
-                f"mf_fit: the training loss is {train_loss} after epoch {number}; "
+                f"the training loss is {train_loss} after epoch {number}; "
                 "raise regularization or lower learning_rate."
             )
         self._remember(epoch)

@@ -1,7 +1,8 @@
 """What the Python functions behind the macros do: Arrow columns in, Arrow columns out.
 
-A mistake of the user travels back as text in an `error` field, and the macro raises it with SQL's
-`error()`: so the message begins with the macro's name and not with a trace of Python.
+A mistake of the user is raised without the name of a function. Here it gets the name of the one
+that was called, and travels as text in an `error` field: the macro raises it with SQL's `error()`,
+so that no trace of Python stands before it.
 """
 
 from __future__ import annotations
@@ -26,22 +27,29 @@ from duckmf.arrow import (
     rows_of,
     runs_of_equal,
     scalar,
-    vectors,
 )
 from duckmf.connection import functions
 from duckmf.connection.arrow_types import arrow_type
 from duckmf.connection.catalogue import heads
-from duckmf.errors import DuckMFError, named
-from duckmf.model.stored import Batch, Seen
-from duckmf.model.temporal_rows import terms_of
+from duckmf.errors import DuckMFError
+from duckmf.model import incoming
 from duckmf.ranking.topk import Ranking
 from duckmf.statements.content import projected
 from duckmf.statements.cross_validation import CrossValidation
 from duckmf.statements.fit import Fit
 from duckmf.statements.fold_in import FoldIn
-from duckmf.statements.prepared import Prepared
+from duckmf.statements.prepared import Origin, Prepared
 from duckmf.statements.registry import Runs
-from duckmf.statements.run import Outcome, Run
+from duckmf.statements.requests import (
+    CrossValidationRequest,
+    FitRequest,
+    FoldInRequest,
+    ProjectionRequest,
+    Request,
+    TuningRequest,
+    UpdateRequest,
+)
+from duckmf.statements.run import Made, Outcome, Run
 from duckmf.statements.tune import FitBest, Tune
 from duckmf.statements.update import Update
 
@@ -51,42 +59,41 @@ if TYPE_CHECKING:
 Column: TypeAlias = pa.ChunkedArray
 
 BEGUN = arrow_type(functions.BEGUN)
+TAKEN = arrow_type(functions.TAKEN)
 LOG = arrow_type(functions.LOG)
-ITEM = arrow_type(functions.ITEM)
-USER = arrow_type(functions.USER)
+ROW = arrow_type(functions.ROW)
 MODEL = arrow_type(functions.MODEL)
 HEAD = arrow_type(functions.HEAD)
 PROJECTED = arrow_type(functions.PROJECTED)
-FIXED = arrow_type(functions.FIXED)
-SOLVED = arrow_type(functions.SOLVED)
+LAID_OUT = arrow_type(functions.LAID_OUT)
 PICK = arrow_type(functions.PICK)
+PICKED = arrow_type(functions.PICKED)
 
-# what a statement begins, by the name of its macro
-BEGIN: dict[str, Callable[[dict[str, Any]], Run]] = {
-    "mf_fit": Fit,
-    "mf_cross_validate": CrossValidation,
-    "mf_tune": Tune,
-    "mf_fit_best": FitBest,
-    "mf_update": Update,
+# what a statement asks for and begins, by the function that was called
+BEGIN: dict[str, tuple[type[Request], Callable[[Any], Run]]] = {
+    "mf_fit": (FitRequest, Fit),
+    "mf_cross_validate": (CrossValidationRequest, CrossValidation),
+    "mf_tune": (TuningRequest, Tune),
+    "mf_fit_best": (TuningRequest, FitBest),
+    "mf_update": (UpdateRequest, Update),
 }
 
 
-def batch(lists: Column) -> Batch:
-    """Rows of a model, from one row of a struct of a list of each of their columns."""
-    codes, ratings, bias, factors, implicit_factors, temporal, *seen = lists.flatten()
-    return Batch(
-        np.array(elements(codes)),
-        np.array(elements(ratings)),
-        np.array(elements(bias)),
-        vectors(flat(factors)),
-        vectors(flat(implicit_factors)),
-        terms_of(flat(temporal)),
-        Seen(*(lists_of(flat(column)) for column in seen)),
-    )
+def answer(
+    shape: pa.StructType, n: int, function: str, work: Callable[[], pa.StructArray]
+) -> pa.StructArray:
+    """What some work gives, n rows of a shape; or its error in each, in the name of a function."""
+    try:
+        return work()
+    except DuckMFError as error:
+        return pa.array([{"error": f"{function}: {error}"}] * n, shape)
 
 
 class Calls:
-    """The calls of the macros, over the runs and rankings of one database instance."""
+    """The calls of the macros, over the runs and rankings of one database instance.
+
+    An argument `after` is not used: the statement makes it first, and so calls in the right order.
+    """
 
     def __init__(self, connections: Iterable[DuckDBPyConnection]) -> None:
         self.connections = connections
@@ -97,91 +104,93 @@ class Calls:
     def begin(self, request: Column) -> pa.Array:
         """Check the request and number the run."""
         given = json.loads(scalar(request))
-        function = given["function"]
-        try:
-            return row(BEGUN, run=self.runs.add(BEGIN[function](given | given.pop("asked"))))
-        except DuckMFError as error:
-            return row(BEGUN, error=str(named(error, function)))
+        asked_for, run = BEGIN[given["function"]]
+
+        def begin() -> pa.Array:
+            return row(BEGUN, run=self.runs.add(run(asked_for.read(given))))
+
+        return answer(BEGUN, len(request), given["function"], begin)
 
     def gather(self, run: Column, *columns: Column) -> pa.Array:
         """Take in lists of what `Gathering.take` takes; returns how long each is."""
-        with self.runs.use(scalar(run)) as training:
+
+        def take(training: Any) -> pa.Array:
             training.gathering.take(*map(elements, columns))
-        return lengths(columns[0])
+            return rows_of(TAKEN, (lengths(columns[0]), None))
+
+        return self._of_run(run, TAKEN, take)
 
     def stored(self, run: Column, kinds: Column, lists: Column) -> pa.Array:
         """Take in rows of a model that the run begins with: what a `Batch` holds, in lists."""
-        with self.runs.use(scalar(run)) as begun:
+
+        def store(begun: Any) -> pa.Array:
             for n, kind in enumerate(kinds.to_pylist()):
-                begun.store(f"{kind}s", batch(lists.slice(n, 1)))
-        return lengths(lists.flatten()[0])
+                begun.store(f"{kind}s", lists.slice(n, 1))
+            return rows_of(TAKEN, (lengths(lists.flatten()[0]), None))
+
+        return self._of_run(run, TAKEN, store)
 
     def start(
-        self, run: Column, n_rows: Column, n_users: Column, n_items: Column, n_stored: Column
+        self, run: Column, n_rows: Column, n_users: Column, n_items: Column, after: Column
     ) -> pa.Array:
         """All rows are in, those of a model too: get ready for the first epoch."""
         counts = scalar(n_rows), scalar(n_users), scalar(n_items)
-        return self._log(run, lambda training: training.start(*counts))
+        return self._of_run(run, LOG, lambda training: _log(training, training.start(*counts)))
 
     def epoch(self, run: Column) -> pa.Array:
         """Train one epoch."""
-        return self._log(run, lambda training: training.epoch())
+        return self._of_run(run, LOG, lambda training: _log(training, training.epoch()))
 
-    def _log(self, run: Column, step: Callable[[Any], Epoch | None]) -> pa.Array:
-        try:
-            with self.runs.use(scalar(run)) as training:
-                done = step(training)
-                more = training.between_epochs
-        except DuckMFError as error:
-            return row(LOG, more=False, error=str(error))
-        return row(LOG, more=more, **(asdict(done) if done else {}))
-
-    def user_rows(self, run: Column, codes: Column, epochs: Column) -> pa.Array:
+    def user_rows(self, run: Column, codes: Column, after: Column) -> pa.Array:
         """The model's rows of some users."""
-        with self.runs.use(scalar(run)) as training:
-            return rows_of(USER, training.user_rows(array(codes)))
+        return self._of_run(run, ROW, lambda training: _rows(training.user_rows(array(codes))))
 
-    def item_rows(self, run: Column, codes: Column, epochs: Column) -> pa.Array:
+    def item_rows(self, run: Column, codes: Column, after: Column) -> pa.Array:
         """The model's rows of some items."""
-        with self.runs.use(scalar(run)) as training:
-            return rows_of(ITEM, training.item_rows(array(codes)))
+        return self._of_run(run, ROW, lambda training: _rows(training.item_rows(array(codes))))
 
-    def finish(self, run: Column, n_rows: Column) -> pa.Array:
+    def finish(self, run: Column, after: Column) -> pa.Array:
         """What the model says of itself; the run is over."""
+        finished = self._of_run(run, MODEL, lambda training: _head(training.finish()))
+        self.runs.forget(scalar(run))
+        return finished
+
+    def _of_run(
+        self, run: Column, shape: pa.StructType, step: Callable[[Any], pa.Array]
+    ) -> pa.Array:
         number = scalar(run)
-        with self.runs.use(number) as training:
-            outcome: Outcome = training.finish()
-        self.runs.forget(number)
-        return row(
-            MODEL,
-            ratings=outcome.ratings,
-            bias=outcome.mu,
-            temporal=outcome.temporal,
-            facts=outcome.facts,
-            info=json.dumps(outcome.info),
-        )
 
-    def lay_out(self, *columns: Column) -> pa.Array:
-        """Lay items out to be ranked; a row is the statement (connection and query), threads,
-        cosine, fused, and lists of codes, places, weights and factors.
-        """
-        rows = [[column.slice(n, 1) for column in columns] for n in range(len(columns[0]))]
-        return pa.array([self._lay_out(*row) for row in rows], pa.int64())
+        def work() -> pa.Array:
+            with self.runs.use(number) as training:
+                return step(training)
 
-    def _lay_out(
+        return answer(shape, len(run), self.runs.function(number), work)
+
+    def lay_out(
         self,
+        caller: Column,
         connection: Column,
         query: Column,
         threads: Column,
         cosine: Column,
         fused: Column,
         *columns: Column,
-    ) -> int:
-        codes, places, weights = map(elements, columns[:3])
-        Q = vectors(flat(columns[3]))
-        how = scalar(cosine), scalar(fused), scalar(threads)
-        ranking = Ranking(codes, places, weights, Q, *how)
-        return self.rankings.add(ranking, (scalar(connection), scalar(query)))
+    ) -> pa.Array:
+        """Lay items out to be ranked, from lists of codes, places, weights and factors."""
+        function, how = scalar(caller), (scalar(cosine), scalar(fused), scalar(threads))
+        origin = Origin(function, (scalar(connection), scalar(query)))
+
+        def lay_out(*lists: Column) -> pa.Array:
+            ranking = Ranking(*incoming.items(*map(flat, lists)), *how)
+            return row(LAID_OUT, number=self.rankings.add(ranking, origin))
+
+        def work() -> pa.Array:
+            rows = range(len(caller))
+            return pa.concat_arrays(
+                [lay_out(*(column.slice(n, 1) for column in columns)) for n in rows]
+            )
+
+        return answer(LAID_OUT, len(caller), function, work)
 
     def top(self, ranking: Column, k: Column, *users: Column) -> pa.Array:
         """The best items of some users, the best first, without those that they have seen.
@@ -191,53 +200,83 @@ class Calls:
         """
         parts = [
             self._top(
-                ranking[begin].as_py(), k[begin].as_py(), *(column[begin:end] for column in users)
+                ranking[begin].as_py(), k[begin].as_py(), *(part[begin:end] for part in users)
             )
             for begin, end in runs_of_equal(ranking, k)
         ]
         return pa.concat_arrays(parts)
 
-    def _top(
-        self, ranking: int, k: int, weights: Column, factors: Column, seen: Column
-    ) -> pa.Array:
-        users = array(weights), vectors(factors), *lists_of(seen)
-        codes, scores, counts = self.rankings.use(ranking).top(k, *users)
-        return lists_from(counts, rows_of(PICK, (codes, scores)))
+    def _top(self, number: int, k: int, *users: Column) -> pa.Array:
+        def work() -> pa.Array:
+            ranking = self.rankings.use(number)
+            codes, scores, counts = ranking.top(k, *incoming.users(*users))
+            return rows_of(PICKED, (lists_from(counts, rows_of(PICK, (codes, scores))), None))
+
+        return answer(PICKED, len(users[0]), self.rankings.function(number), work)
+
+    def fixed(self, request: Column, fixed: Column, rivals: Column) -> pa.Array:
+        """Lay one side of a model out, from one row of lists of it and of its rivals."""
+        given = json.loads(scalar(request))
+
+        def work() -> pa.Array:
+            asked = FoldInRequest.read(given)
+            fold_in = FoldIn(asked, incoming.batch(fixed), incoming.batch(rivals))
+            origin = Origin(asked.function, asked.statement)
+            return row(LAID_OUT, number=self.fold_ins.add(fold_in, origin))
+
+        return answer(LAID_OUT, len(request), given["function"], work)
+
+    def solve(self, model: Column, *columns: Column) -> pa.Array:
+        """Rows of the other side, from lists of codes, ratings, times and what was stored."""
+        number = scalar(model)
+
+        def work() -> pa.Array:
+            fold_in = self.fold_ins.use(number)
+            codes, ratings, times, *stored = columns
+            given = lists_of(codes), lists_of(ratings), lists_of(times)
+            return _rows(fold_in.rows(*given, incoming.seen(*stored)))
+
+        return answer(ROW, len(model), self.fold_ins.function(number), work)
 
     def project(
         self, request: Column, n: Column, bias: Column, factors: Column, known: Column, new: Column
     ) -> pa.Array:
         """The rows of a model for what has no ratings, from its content: one list of them."""
-        asked = json.loads(scalar(request))
-        try:
-            rows = projected(n, (bias, factors), known, new, asked["regularization"])
-        except DuckMFError as error:
-            return row(PROJECTED, error=f"{asked['function']}: {error}")
-        return rows_of(PROJECTED, (lists_from(np.array([len(rows)], np.int32), rows), None))
+        given = json.loads(scalar(request))
+
+        def work() -> pa.Array:
+            asked = ProjectionRequest.read(given)
+            terms = projected(n, (bias, factors), known, new, asked.regularization)
+            rows = rows_of(PROJECTED.field("rows").type.value_type, terms)
+            return rows_of(PROJECTED, (lists_from(np.array([len(rows)], np.int32), rows), None))
+
+        return answer(PROJECTED, len(request), given["function"], work)
 
     project_numbers = project_texts = project
 
     def model_head(self, names: Column) -> pa.Array:
         """What there is to say of relations that have the shape of a model."""
-        return pa.array(heads(self.connections, names.to_pylist()), HEAD)
 
-    def fixed(self, request: Column, fixed: Column, rivals: Column) -> pa.Array:
-        """Lay one side of a model out, from one row of lists of it and of its rivals."""
-        asked = json.loads(scalar(request))
-        asked |= asked.pop("asked")
-        try:
-            fold_in = FoldIn(asked, batch(fixed), batch(rivals))
-        except DuckMFError as error:
-            return row(FIXED, error=str(named(error, asked["function"])))
-        number = self.fold_ins.add(fold_in, (asked["connection"], asked["query"]))
-        return row(FIXED, model=number)
+        def work() -> pa.Array:
+            return pa.array(heads(self.connections, names.to_pylist()), HEAD)
 
-    def solve(self, model: Column, *columns: Column) -> pa.Array:
-        """Rows of the other side, from lists of codes, ratings, times and what was stored."""
-        fold_in = self.fold_ins.use(scalar(model))
-        try:
-            codes, ratings, times, *seen = (lists_of(column) for column in columns)
-            return rows_of(SOLVED, (*fold_in.rows(codes, ratings, times, Seen(*seen)), None))
-        except DuckMFError as error:
-            text = str(named(error, fold_in.function))
-            return pa.array([{"error": text}] * len(model), SOLVED)
+        return answer(HEAD, len(names), "mf_models", work)
+
+
+def _log(training: Any, epoch: Epoch | None) -> pa.Array:
+    return row(LOG, more=training.between_epochs, **(asdict(epoch) if epoch else {}))
+
+
+def _rows(made: Made) -> pa.Array:
+    return rows_of(ROW, [getattr(made, field.name, None) for field in ROW])
+
+
+def _head(outcome: Outcome) -> pa.Array:
+    return row(
+        MODEL,
+        ratings=outcome.ratings,
+        bias=outcome.mu,
+        temporal=outcome.temporal,
+        facts=outcome.facts,
+        info=json.dumps(outcome.info),
+    )

@@ -46,7 +46,7 @@ def _cursor(connections: Iterable[duckdb.DuckDBPyConnection]) -> duckdb.DuckDBPy
     for connection in connections:
         with contextlib.suppress(duckdb.ConnectionException):  # closed, but not yet forgotten
             return connection.cursor()
-    raise DataError("mf_models: no connection is loaded any more; load duckmf again.")
+    raise DataError("no connection is loaded any more; load duckmf again.")
 
 
 def _head(cursor: duckdb.DuckDBPyConnection, name: str) -> dict[str, Any]:

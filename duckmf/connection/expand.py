@@ -24,6 +24,8 @@ TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+# what follows the name of a field in a type
+TYPES = frozenset({"bigint", "boolean", "double", "float", "integer", "timestamp", "varchar"})
 OPENING, CLOSING = frozenset("([{"), frozenset(")]}")
 
 
@@ -251,7 +253,9 @@ def _fields_of_types(body: Tokens) -> Set[int]:
 def _is_reference(body: Tokens, place: int) -> bool:
     """Whether a name stands for a value: no field, table, function, label or alias."""
     before, after = _around(body, place)
-    return before.text != "." and before.text.lower() != "as" and after.text not in (".", "(", ":=")
+    if after.text in (".", "(", ":=") or after.text.lower() in TYPES:
+        return False
+    return before.text != "." and before.text.lower() != "as"
 
 
 def _is_call(body: Tokens, place: int) -> bool:

@@ -19,34 +19,42 @@ if TYPE_CHECKING:
 
     from duckmf.connection.calls import Calls
 
+TEMPORAL = sqlfiles.type_of("mf__no_time_terms")
+FACTS = sqlfiles.type_of("mf__no_facts")
+
+# What the functions return. Each has an error, in the name of the function that was called, for
+# which the rest is NULL.
+BEGUN = "STRUCT(run BIGINT, error VARCHAR)"
+TAKEN = "STRUCT(n BIGINT, error VARCHAR)"
 LOG = (
     "STRUCT(number INTEGER, train_loss DOUBLE, validation_loss DOUBLE, seconds DOUBLE, "
     "more BOOLEAN, error VARCHAR)"
 )
-TEMPORAL = sqlfiles.type_of("mf__no_time_terms")
-FACTS = sqlfiles.type_of("mf__no_facts")
-SIDE = "ratings BIGINT, bias FLOAT, factors FLOAT[]"
-ITEM = f"STRUCT({SIDE}, implicit_factors FLOAT[], temporal {TEMPORAL})"
-SEEN = "seen INTEGER[], seen_ratings FLOAT[], seen_times DOUBLE[]"
-USER = f"STRUCT({SIDE}, {SEEN}, temporal {TEMPORAL})"
-MODEL = f"STRUCT(ratings BIGINT, bias FLOAT, temporal {TEMPORAL}, facts {FACTS}, info VARCHAR)"
-# rows of a model in lists
+ROW = (
+    "STRUCT(ratings BIGINT, bias FLOAT, factors FLOAT[], implicit_factors FLOAT[], "
+    "seen INTEGER[], seen_ratings FLOAT[], seen_times DOUBLE[], "
+    f"temporal {TEMPORAL}, error VARCHAR)"
+)
+MODEL = (
+    f"STRUCT(ratings BIGINT, bias FLOAT, temporal {TEMPORAL}, facts {FACTS}, info VARCHAR, "
+    "error VARCHAR)"
+)
+LAID_OUT = "STRUCT(number BIGINT, error VARCHAR)"
+PICK = "STRUCT(code INTEGER, score FLOAT)"
+PICKED = f"STRUCT(picks {PICK}[], error VARCHAR)"
+PROJECTED = "STRUCT(rows STRUCT(bias FLOAT, factors FLOAT[])[], error VARCHAR)"
+HEAD = (
+    "STRUCT(models BIGINT, algorithm VARCHAR, feedback VARCHAR, n_factors INTEGER, loss VARCHAR, "
+    "train_loss DOUBLE, validation_loss DOUBLE, trained_at TIMESTAMP, seconds DOUBLE, "
+    "users BIGINT, items BIGINT, ratings BIGINT, bytes BIGINT, problem VARCHAR, error VARCHAR)"
+)
+
+# Rows of a model in lists
 BATCH = (
     "STRUCT(codes INTEGER[], ratings BIGINT[], bias FLOAT[], factors FLOAT[][], "
     f"implicit_factors FLOAT[][], temporal {TEMPORAL}[], seen INTEGER[][], "
     "seen_ratings FLOAT[][], seen_times DOUBLE[][])"
 )
-HEAD = (
-    "STRUCT(models BIGINT, algorithm VARCHAR, feedback VARCHAR, n_factors INTEGER, loss VARCHAR, "
-    "train_loss DOUBLE, validation_loss DOUBLE, trained_at TIMESTAMP, seconds DOUBLE, "
-    "users BIGINT, items BIGINT, ratings BIGINT, bytes BIGINT, problem VARCHAR)"
-)
-BEGUN = "STRUCT(run BIGINT, error VARCHAR)"
-FIXED = "STRUCT(model BIGINT, error VARCHAR)"
-PROJECTED = "STRUCT(rows STRUCT(bias FLOAT, factors FLOAT[])[], error VARCHAR)"
-SOLVED = USER.removesuffix(")") + ", error VARCHAR)"
-PICK = "STRUCT(code INTEGER, score FLOAT)"
-PICKS = f"{PICK}[]"
 
 # name: the types of its parameters, and of what it returns
 SIGNATURES: dict[str, tuple[list[str], str]] = {
@@ -56,30 +64,27 @@ SIGNATURES: dict[str, tuple[list[str], str]] = {
             *("BIGINT", "INTEGER[]", "INTEGER[]", "FLOAT[]", "BOOLEAN[]", "DOUBLE[]"),
             *("BOOLEAN[]", "INTEGER[]"),
         ],
-        "BIGINT",
+        TAKEN,
     ),
-    "mf__stored": (["BIGINT", "VARCHAR", BATCH], "BIGINT"),
+    "mf__stored": (["BIGINT", "VARCHAR", BATCH], TAKEN),
     "mf__start": (["BIGINT", "BIGINT", "BIGINT", "BIGINT", "BIGINT"], LOG),
     "mf__epoch": (["BIGINT"], LOG),
-    "mf__user_rows": (["BIGINT", "INTEGER", "INTEGER"], USER),
-    "mf__item_rows": (["BIGINT", "INTEGER", "INTEGER"], ITEM),
+    "mf__user_rows": (["BIGINT", "INTEGER", "INTEGER"], ROW),
+    "mf__item_rows": (["BIGINT", "INTEGER", "INTEGER"], ROW),
     "mf__finish": (["BIGINT", "BIGINT"], MODEL),
     "mf__lay_out": (
         [
-            *("BIGINT", "BIGINT", "INTEGER", "BOOLEAN", "BOOLEAN"),
+            *("VARCHAR", "BIGINT", "BIGINT", "INTEGER", "BOOLEAN", "BOOLEAN"),
             *("INTEGER[]", "INTEGER[]", "FLOAT[]", "FLOAT[][]"),
         ],
-        "BIGINT",
+        LAID_OUT,
     ),
-    "mf__fixed": (["VARCHAR", BATCH, BATCH], FIXED),
+    "mf__top": (["BIGINT", "BIGINT", "FLOAT", "FLOAT[]", "INTEGER[]"], PICKED),
+    "mf__fixed": (["VARCHAR", BATCH, BATCH], LAID_OUT),
     "mf__solve": (
-        [
-            *("BIGINT", "INTEGER[]", "FLOAT[]", "DOUBLE[]"),
-            *("INTEGER[]", "FLOAT[]", "DOUBLE[]"),
-        ],
-        SOLVED,
+        ["BIGINT", "INTEGER[]", "FLOAT[]", "DOUBLE[]", "INTEGER[]", "FLOAT[]", "DOUBLE[]"],
+        ROW,
     ),
-    "mf__model_head": (["VARCHAR"], HEAD),
     "mf__project_numbers": (
         ["VARCHAR", "BIGINT[]", "FLOAT[]", "FLOAT[][]", "DOUBLE[][]", "DOUBLE[][]"],
         PROJECTED,
@@ -88,7 +93,7 @@ SIGNATURES: dict[str, tuple[list[str], str]] = {
         ["VARCHAR", "BIGINT[]", "FLOAT[]", "FLOAT[][]", "VARCHAR[][]", "VARCHAR[][]"],
         PROJECTED,
     ),
-    "mf__top": (["BIGINT", "BIGINT", "FLOAT", "FLOAT[]", "INTEGER[]"], PICKS),
+    "mf__model_head": (["VARCHAR"], HEAD),
 }
 # Those whose result depends on their arguments alone: DuckDB may filter rows before it calls them.
 PURE = frozenset({"mf__top"})

@@ -35,7 +35,7 @@ class Seen:
             return self.times[1]
         if needed:
             raise DataError(
-                f"mf_fit: the times of {n - len(self.times[1]):,} of {n:,} stored ratings are not "
+                f"the times of {n - len(self.times[1]):,} of {n:,} stored ratings are not "
                 "in the model, which has time terms. Pass all ratings, or train again."
             )
         return np.full(n, EARLIER)
@@ -47,7 +47,7 @@ class Batch:
 
     codes: NDArray[np.int32]  # (n,)
     ratings: NDArray[np.int64]  # (n,)
-    bias: NDArray[np.float32]  # (n,)
+    bias: NDArray[np.float32] | None  # (n,); None where no row has one
     factors: NDArray[np.float32]  # (n, n_factors), or (n, 0) where no row has them
     implicit_factors: NDArray[np.float32]  # likewise
     terms: Terms
@@ -59,6 +59,15 @@ def concatenated(parts: list[NDArray[Any]], kind: type[np.generic]) -> NDArray[A
     return np.concatenate([np.zeros(0, kind), *parts])
 
 
+def biases(batches: list[Batch]) -> NDArray[np.float32]:
+    """The biases of batches one after the other; 0 where there are none."""
+    parts = [
+        np.zeros(len(batch.codes), np.float32) if batch.bias is None else batch.bias
+        for batch in batches
+    ]
+    return concatenated(parts, np.float32)
+
+
 def matrix(parts: list[NDArray[np.float32]], width: int) -> NDArray[np.float32]:
     """Parts of `width` columns below each other; a part without columns is zeros.
 
@@ -68,7 +77,7 @@ def matrix(parts: list[NDArray[np.float32]], width: int) -> NDArray[np.float32]:
     for part in parts:
         if part.shape[1] not in (0, width):
             raise DataError(
-                f"mf_fit: rows of the model have {part.shape[1]} factors where {width} belong; "
+                f"rows of the model have {part.shape[1]} factors where {width} belong; "
                 "pass the rows of one training."
             )
     return widened(parts, width)

@@ -48,7 +48,7 @@ class Span:
         for t in (t0, t1):
             if not EARLIEST <= t < LATEST:
                 raise DataError(
-                    f"mf_fit: ts is {t:.15g} seconds from 1970, outside the years 1 to 9999; "
+                    f"ts is {t:.15g} seconds from 1970, outside the years 1 to 9999; "
                     "give a timestamp, a date, or seconds since 1970."
                 )
         return cls(t0, t1, beta)
@@ -267,7 +267,17 @@ def joined(arrays: list[NDArray[np.float32] | None]) -> NDArray[np.float32] | No
 
 
 def widened(parts: list[NDArray[np.float32]], width: int = 0) -> NDArray[np.float32]:
-    """Rows one part after the other, of that width or more; zeros for a part without columns."""
+    """Rows one part after the other, of that width or more; zeros for a part without columns.
+
+    Raises:
+        DataError: parts with columns differ in their number.
+    """
+    widths = sorted({part.shape[1] for part in parts if part.shape[1]})
+    if len(widths) > 1:
+        raise DataError(
+            f"rows of the model have {widths[0]} and {widths[-1]} numbers where as many belong; "
+            "pass the rows of one training."
+        )
     parts = [np.zeros((0, width), np.float32), *parts]
     width = max(part.shape[1] for part in parts)
     return np.concatenate(

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from duckmf.arrow import lists_of, rows_of, vectors
+from duckmf.arrow import rows_of
 from duckmf.model.cells import cells_of
-from duckmf.model.temporal import Temporal, Terms, UserDays
+from duckmf.model.temporal import Temporal
 from duckmf.ratings.matrix import Rows
 
 TEMPORAL = pa.struct(
@@ -59,23 +59,3 @@ def of_items(temporal: Temporal | None, codes: NDArray[np.int32]) -> pa.Array | 
         return None
     columns = {"bin_bias": temporal.bin_bias[codes]}
     return rows_of(TEMPORAL, [columns.get(field.name) for field in TEMPORAL])
-
-
-def terms_of(column: pa.ChunkedArray) -> Terms:
-    """The time terms of rows of a model, from their structs."""
-    if column.null_count == len(column):
-        return Terms.none(len(column))
-    structs = pa.chunked_array(column.chunks, TEMPORAL).combine_chunks()
-    fields = {
-        field.name: pa.chunked_array([part])
-        for field, part in zip(TEMPORAL, structs.flatten(), strict=True)
-    }
-    offsets, days = lists_of(fields["days"])
-    return Terms(
-        fields["t0"].fill_null(np.nan).to_numpy(),
-        fields["drift"].fill_null(0).to_numpy(),
-        UserDays(offsets.astype(np.int64), days.astype(np.int32)),
-        lists_of(fields["day_bias"])[1].astype(np.float32),
-        vectors(fields["bin_bias"]),
-        vectors(fields["factor_drift"]),
-    )

@@ -17,6 +17,9 @@ Floats: TypeAlias = NDArray[np.float32]
 Codes: TypeAlias = NDArray[np.int32]
 
 PIECE = 4 * BLOCK  # users that a thread ranks at a time
+# A table of slots by code has at most so many places for each item, and so many more: where codes
+# are sparser, it goes by their order instead, in which those that are seen have to be looked up.
+SPARSE, FEW = 16, 1 << 16
 ROUNDED_UP = np.float32(1 + 1e-5)
 SMALLEST, LARGEST = 1e-30, 1e30  # squares of lengths in between do not suffer from float32's range
 
@@ -36,7 +39,7 @@ class Ranking:
     ) -> None:
         """Lay out the items of a score: mu + b_u + b_i + <p, q>, or with `cosine` that of p and q.
 
-        codes: (n_items,); places: (n_items,), from 0, the order of items of equal score;
+        codes: (n_items,), each once, from 0; places: (n_items,), from 0, the order of items of equal score;
         weights: (n_items,), b_i or, for cosines, <q, q>; Q: (n_items, n_factors). `fused` tells
         whether DuckDB multiplies and adds in one rounding.
         """
@@ -49,6 +52,10 @@ class Ranking:
         reach = np.column_stack((lengths, bias))[order]
         self._longest = lengths.max(initial=0.0)
         self._largest = np.abs(bias).max(initial=0.0)
+        self._sorted: Codes | None = None
+        if codes.max(initial=-1) >= SPARSE * len(codes) + FEW:
+            self._sorted = np.sort(codes)
+            codes = np.searchsorted(self._sorted, codes).astype(np.int32)
         slots = np.zeros(codes.max(initial=-1) + 1, np.int32)
         slots[codes[order]] = np.arange(1, len(codes) + 1)
         self._items = kernels.Items(
@@ -117,10 +124,18 @@ class Ranking:
             padded(lengths, HEIGHT, 0.0),
             padded(margins, HEIGHT, 0.0),
             indptr,
-            seen,
+            self._in_order(seen),
             P,
             np.array(weights),  # Arrow's is read-only, a type of its own to the kernel
         )
+
+    def _in_order(self, seen: Codes) -> Codes:
+        """Codes as the table of slots goes by them; -1 for those of no item."""
+        if self._sorted is None:
+            return seen
+        places = np.searchsorted(self._sorted, seen).astype(np.int32)
+        places[self._sorted[np.minimum(places, len(self._sorted) - 1)] != seen] = -1
+        return places
 
     def _work(self, k: int) -> kernels.Work:
         room = k + WIDTH + max(k // 2, 64)

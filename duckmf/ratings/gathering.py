@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,25 @@ from duckmf.errors import DataError
 from duckmf.kernels.threads import Workers
 from duckmf.options import Options
 from duckmf.ratings.matrix import Ratings, Rows, Triples, canonical, held_out_share
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """What a statement has counted of its source, and what it was given of its columns."""
+
+    n_rows: int
+    null_users: int
+    null_items: int
+    null_ratings: int
+    bad_ratings: int  # that are no finite numbers
+    negative_ratings: int
+    null_times: int
+    bad_times: int
+    has_rating: bool
+    has_ts: bool
+    has_validation: bool
+    has_relevant: bool
+    has_fold: bool
 
 
 @dataclass(frozen=True)
@@ -27,29 +45,16 @@ class Parts:
 class Gathering:
     """Takes the rows of a source in, in any order."""
 
-    def __init__(self, counts: dict[str, Any]) -> None:
+    def __init__(self, counts: Counts) -> None:
         """Make room for what the statement has counted.
 
         Raises:
             DataError: the source has rows that cannot be used.
         """
         self.counts = counts
-        self.has_rating: bool = counts["has_rating"]
-        self.has_times: bool = counts["has_ts"]
-        self.has_validation: bool = counts["has_validation"]
-        self.has_relevant: bool = counts["has_relevant"]
-        self.has_folds: bool = counts["has_fold"]
-        check_source(counts, self.has_rating, self.has_times)
-        self._triples = self._room(counts["n_rows"])
+        check_source(counts)
+        self._triples = _room(counts)
         self._gathered = 0
-
-    def _room(self, n: int) -> Triples:
-        held_out = np.empty(n, np.bool_) if self.has_validation else None
-        times = np.empty(n, np.float64) if self.has_times else None
-        users, items = np.empty(n, np.int32), np.empty(n, np.int32)
-        relevant = np.empty(n, np.bool_) if self.has_relevant else None
-        folds = np.empty(n, np.int32) if self.has_folds else None
-        return Triples(users, items, np.ones(n, np.float32), held_out, times, relevant, folds)
 
     def take(
         self,
@@ -61,13 +66,19 @@ class Gathering:
         relevant: NDArray[np.bool_],
         folds: NDArray[np.int32],
     ) -> None:
-        """Take a batch of rows in; columns that were not asked for may be empty."""
+        """Take a batch of rows in; columns that were not asked for may be empty.
+
+        Raises:
+            DataError: there are more rows than were counted.
+        """
         here = slice(self._gathered, self._gathered + len(users))
         self._gathered = here.stop
+        if here.stop > self.counts.n_rows:
+            raise DataError(_lost(here.stop, self.counts.n_rows))
         triples = self._triples
         triples.users[here] = users
         triples.items[here] = items
-        if self.has_rating:
+        if self.counts.has_rating:
             triples.values[here] = values
         for room, column in (
             (triples.held_out, held_out),
@@ -84,19 +95,30 @@ class Gathering:
         Raises:
             DataError: some rows did not find their user and item, or there is nothing to choose.
         """
-        expected = self.counts["n_rows"]
-        if n_rows != expected:
-            raise DataError(
-                f"mf_fit: {n_rows:,} of {expected:,} rows found their user and item; "
-                "give ids that equal themselves."
-            )
+        if n_rows != self.counts.n_rows:
+            raise DataError(_lost(n_rows, self.counts.n_rows))
         if n_items < 2:
-            raise DataError(
-                f"mf_fit: the source has {n_items} item; a recommender needs at least two."
-            )
+            raise DataError(f"the source has {n_items} item; a recommender needs at least two.")
         triples = self._triples
         del self._triples
         return triples
+
+
+def _room(counts: Counts) -> Triples:
+    n = counts.n_rows
+    held_out = np.empty(n, np.bool_) if counts.has_validation else None
+    times = np.empty(n, np.float64) if counts.has_ts else None
+    users, items = np.empty(n, np.int32), np.empty(n, np.int32)
+    relevant = np.empty(n, np.bool_) if counts.has_relevant else None
+    folds = np.empty(n, np.int32) if counts.has_fold else None
+    return Triples(users, items, np.ones(n, np.float32), held_out, times, relevant, folds)
+
+
+def _lost(n_rows: int, expected: int) -> str:
+    return (
+        f"{n_rows:,} of {expected:,} rows found their user and item; give ids that equal "
+        "themselves."
+    )
 
 
 def divide(triples: Triples, options: Options) -> tuple[Triples, Triples | None]:
@@ -113,7 +135,7 @@ def divide(triples: Triples, options: Options) -> tuple[Triples, Triples | None]
     n, n_held = len(held_out), int(np.count_nonzero(held_out))
     if n_held in (0, n):
         raise DataError(
-            f"mf_fit: validation holds out {n_held:,} of {n:,} rows; choose it so that "
+            f"validation holds out {n_held:,} of {n:,} rows; choose it so that "
             "some rows are held out and some remain for training."
         )
     return triples.select(~held_out), triples.select(held_out)
@@ -141,30 +163,30 @@ def parts_of(
     return Parts(ratings, held.by_user, merged + merged_held, times)
 
 
-def check_source(counts: dict[str, Any], has_rating: bool, has_times: bool) -> None:
+def check_source(counts: Counts) -> None:
     """Refuse a source whose rows cannot all be used.
 
     Raises:
         DataError: it is empty, or has NULLs or ratings and times that are no finite numbers.
     """
-    n = counts["n_rows"]
+    n = counts.n_rows
     if n == 0:
-        raise DataError("mf_fit: the source has no rows; give it at least one rating.")
-    nulls = {"user_id": "null_users", "item_id": "null_items"}
+        raise DataError("the source has no rows; give it at least one rating.")
+    nulls = {"user_id": counts.null_users, "item_id": counts.null_items}
     numbers = {}
-    if has_rating:
-        nulls["rating"], numbers["rating"] = "null_ratings", "bad_ratings"
-    if has_times:
-        nulls["ts"], numbers["ts"] = "null_times", "bad_times"
-    for column, count in nulls.items():
-        if counts[count]:
+    if counts.has_rating:
+        nulls["rating"], numbers["rating"] = counts.null_ratings, counts.bad_ratings
+    if counts.has_ts:
+        nulls["ts"], numbers["ts"] = counts.null_times, counts.bad_times
+    for column, found in nulls.items():
+        if found:
             raise DataError(
-                f"mf_fit: {column} is NULL in {counts[count]:,} of {n:,} rows; "
+                f"{column} is NULL in {found:,} of {n:,} rows; "
                 f"add WHERE {column} IS NOT NULL to the source."
             )
-    for column, count in numbers.items():
-        if counts[count]:
+    for column, found in numbers.items():
+        if found:
             raise DataError(
-                f"mf_fit: {column} is no finite number in {counts[count]:,} of {n:,} rows; "
+                f"{column} is no finite number in {found:,} of {n:,} rows; "
                 f"correct them, or leave them out of the source with WHERE isfinite({column})."
             )

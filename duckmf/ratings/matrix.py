@@ -171,7 +171,7 @@ def canonical(
         return Ratings(by_user, by_item), 0
     if duplicates == "error":
         raise DataError(
-            f"mf_fit: {repeats:,} of {len(first):,} rows repeat a user and item; "
+            f"{repeats:,} of {len(first):,} rows repeat a user and item; "
             "remove them, or say what they mean with duplicates := 'mean', 'sum', 'last' or 'max'."
         )
     merged = _merged(by_user, first, duplicates)

@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from duckmf.arrow import elements, rows_of, vectors
+from duckmf.arrow import elements, flat
 from duckmf.errors import DataError
+from duckmf.model import incoming
 
 Column: TypeAlias = pa.ChunkedArray
 Lengths: TypeAlias = NDArray[np.int32]
-
-TERMS = pa.struct({"bias": pa.float32(), "factors": pa.list_(pa.float32())})
+Terms: TypeAlias = NDArray[np.float32]
 
 
 def projected(
@@ -24,15 +24,16 @@ def projected(
     known: Column,
     new: Column,
     regularization: float | None,
-) -> pa.Array:
-    """The bias and factors of new rows, one struct each.
+) -> tuple[Terms | None, Terms | None]:
+    """The bias and factors of new rows; None for what the model does not have.
 
     Every column holds one list: the ratings of the known rows, their biases and factors, and the
     content of known and of new rows, a list of numbers or of texts each. A text that no known row
     has is absent.
 
     Raises:
-        DataError: there is nothing to learn from, or the content does not fit together.
+        DataError: there is nothing to learn from, or nothing to learn, or the content does not fit
+            together.
     """
     from duckmf.algorithms import projection  # loads scipy, which other functions do without
 
@@ -51,16 +52,20 @@ def projected(
         n_features = len(content[0][0])
         X, X_new = (projection.numeric(*_numbers(lists), n_features) for lists in content)
     made = projection.fit(X, Y, weights, regularization)(X_new)
+    if not np.isfinite(made).all():
+        raise DataError("vector holds numbers that are too large; scale them down.")
     bias, factors = (made[:, 0], made[:, 1:]) if has_bias else (None, made)
-    return rows_of(TERMS, (bias, factors if factors.shape[1] else None))
+    return bias, factors if factors.shape[1] else None
 
 
 def _terms(bias: Column, factors: Column) -> tuple[NDArray[np.float64], bool]:
     """[b, q] of the known rows, and whether they have a bias."""
-    b = elements(bias).astype(np.float64)
-    Q = vectors(pa.chunked_array([factors.chunk(0).flatten()])).astype(np.float64)
-    has_bias = not np.isnan(b).all()
-    return (np.column_stack([np.nan_to_num(b), Q]) if has_bias else Q), has_bias
+    b = incoming.numbers(flat(bias), "bias").astype(np.float64)
+    Q = incoming.vectors(flat(factors), "factors").astype(np.float64)
+    has_bias = flat(bias).null_count < len(b)
+    if not (has_bias or Q.shape[1]):
+        raise DataError("the rows of this model have neither bias nor factors to learn.")
+    return (np.column_stack([b, Q]) if has_bias else Q), has_bias
 
 
 def _codes(lists: pa.Array, texts: pa.Array) -> tuple[Lengths, NDArray[np.int32]]:

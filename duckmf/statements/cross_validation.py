@@ -13,34 +13,28 @@ from numpy.typing import NDArray
 from duckmf.algorithms.recipe import Recipe
 from duckmf.algorithms.training import Training
 from duckmf.errors import DataError
-from duckmf.options import check_count
 from duckmf.ranking import metrics
 from duckmf.ratings.gathering import divide, parts_of
 from duckmf.ratings.matrix import Triples
 from duckmf.statements.progress import Progress
+from duckmf.statements.requests import CrossValidationRequest
 from duckmf.statements.run import Outcome, Run
-
-LONGEST_LIST = 100_000
-MOST_FOLDS = 1000
 
 
 class CrossValidation(Run):
     """Trains on all folds but one, for each; a step is one epoch."""
 
-    def __init__(self, request: dict[str, Any]) -> None:
-        """Check a request as `mf_cross_validate` makes it.
+    def __init__(self, request: CrossValidationRequest) -> None:
+        """Check what was asked for.
 
         Raises:
             DuckMFError: an option or a count of the source is not as it should be.
         """
-        self._folds = check_count("folds", request["folds"], 2, MOST_FOLDS)
-        k = request["k"]
-        self._k = None if k is None else check_count("k", k, 1, LONGEST_LIST)
-        self._fused: bool = request["fused"]
-        self._recipe = Recipe.parse(request["algorithm"], request["options"], request["counts"])
+        self._folds, self._k, self._fused = request.folds, request.k, request.fused
+        self._recipe = Recipe.parse(request.algorithm, request.options, request.counts)
         super().__init__(request, self._recipe.options.threads)
-        self._recipe.check(self.gathering)
-        self._progress = Progress(self._recipe.name, request["progress"], self.function)
+        self._recipe.check(request.counts)
+        self._progress = Progress(self._recipe.name, request.progress, request.function)
         self._outcomes: list[dict[str, Any]] = []
         self._more = False
 
@@ -100,7 +94,7 @@ class CrossValidation(Run):
         split = Split.of(self._rows, self._rows.folds == fold, self._shape)
         if not len(split.test.users) or split.shape[1] < 2:
             raise DataError(
-                f"{self.function}: fold {fold} of {self._folds} has {len(split.test.users):,} rows "
+                f"fold {fold} of {self._folds} has {len(split.test.users):,} rows "
                 f"and leaves {split.shape[1]:,} items to train on; give more rows or fewer folds."
             )
         return split
@@ -110,7 +104,7 @@ class CrossValidation(Run):
         found: dict[str, Any] = dict.fromkeys(metrics.NAMES)
         users, items = split.test_codes
         judged = training.factors, ratings
-        if self._recipe.algorithm.feedback == "explicit" and self.gathering.has_rating:
+        if self._recipe.algorithm.feedback == "explicit" and self.gathering.counts.has_rating:
             rows = replace(split.test, users=users, items=items)
             errors = metrics.errors(*judged, rows, self.workers)
             found |= asdict(errors)

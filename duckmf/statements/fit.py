@@ -10,28 +10,29 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from duckmf.algorithms.recipe import Recipe
 from duckmf.algorithms.training import Epoch, Training
-from duckmf.model import temporal_rows
+from duckmf.model import incoming, temporal_rows
 from duckmf.model.cells import cells_of
 from duckmf.model.factors import Factors, SideName
 from duckmf.model.head import FORMAT, facts_of
-from duckmf.model.stored import Batch
 from duckmf.options import Options
 from duckmf.ratings.gathering import Parts, divide, parts_of
-from duckmf.ratings.matrix import Rows, Triples
+from duckmf.ratings.matrix import Triples
 from duckmf.statements.progress import Progress
-from duckmf.statements.run import Outcome, Run
+from duckmf.statements.requests import FitRequest, Request
+from duckmf.statements.run import Made, Outcome, Run
 from duckmf.statements.warm_start import WarmStart
 
 
 class Fitting(Run):
     """A run that ends in a model: trains epoch by epoch and gives the model's rows by code."""
 
-    def __init__(self, request: dict[str, Any], threads: int | None, progress: Progress) -> None:
-        """Begin with the request that a macro makes.
+    def __init__(self, request: Request, threads: int | None, progress: Progress) -> None:
+        """Begin what was asked for.
 
         Raises:
             DataError: the source has rows that cannot be used.
@@ -75,21 +76,22 @@ class Fitting(Run):
         """The model's numbers, taken once: the batches of rows that are asked for share them."""
         return self._trained.factors
 
-    def user_rows(self, codes: NDArray[np.int32]) -> tuple[Any, ...]:
-        """The columns of users, from counts to time terms; None for what is not."""
+    def user_rows(self, codes: NDArray[np.int32]) -> Made:
+        """The rows of some users."""
         factors, by_user = self._factors, self.parts.ratings.by_user
         kept = by_user.untimed() if factors.temporal is None else by_user
-        keep = self.recipe.options.keep_seen
-        seen = cells_of(kept, codes) if keep else (None, None, None)
-        rows = _rows_of(codes, by_user, factors.user_bias, factors.P)
-        return (*rows, *seen, temporal_rows.of_users(factors.temporal, codes))
+        terms = temporal_rows.of_users(factors.temporal, codes)
+        bias, P = _chosen(codes, factors.user_bias), _chosen(codes, factors.P)
+        made = Made(by_user.counts[codes], bias, P, temporal=terms)
+        return made.with_seen(*cells_of(kept, codes)) if self.recipe.options.keep_seen else made
 
-    def item_rows(self, codes: NDArray[np.int32]) -> tuple[Any, ...]:
-        """The columns of items, from counts to time terms; None for what is not."""
-        factors = self._factors
-        rows = _rows_of(codes, self.parts.ratings.by_item, factors.item_bias, factors.Q)
-        implicit = None if factors.Y is None else factors.Y[codes]
-        return (*rows, implicit, temporal_rows.of_items(factors.temporal, codes))
+    def item_rows(self, codes: NDArray[np.int32]) -> Made:
+        """The rows of some items."""
+        factors, by_item = self._factors, self.parts.ratings.by_item
+        terms = temporal_rows.of_items(factors.temporal, codes)
+        bias, Q = _chosen(codes, factors.item_bias), _chosen(codes, factors.Q)
+        Y = _chosen(codes, factors.Y)
+        return Made(by_item.counts[codes], bias, Q, Y, temporal=terms)
 
     def finish(self) -> Outcome:
         """The head of the model."""
@@ -116,7 +118,7 @@ class Fitting(Run):
             **({"ts_deviation": temporal.usual} if temporal else {}),
             "users": len(ratings.by_user),
             "items": len(ratings.by_item),
-            "rows": self.gathering.counts["n_rows"],
+            "rows": self.gathering.counts.n_rows,
             "duplicates_merged": parts.merged,
             "held_out": 0 if held_out is None else len(held_out.indices),
             "epochs": len(training.log),
@@ -140,25 +142,29 @@ class Fitting(Run):
 class Fit(Fitting):
     """One training with options that are given."""
 
-    def __init__(self, request: dict[str, Any]) -> None:
-        """Check a request as `mf_fit` makes it.
+    def __init__(self, request: FitRequest) -> None:
+        """Check what was asked for.
 
         Raises:
             DuckMFError: an option or a count of the source is not as it should be.
         """
-        name, given, model = request["algorithm"], request["options"], request["model"]
-        self._warm = None if model is None else WarmStart(model)
+        name, given = request.algorithm, request.options
+        self._warm = None if request.warm_start is None else WarmStart(request.warm_start)
         if self._warm is not None:
             name, given = self._warm.recipe(name, given)
-        self.recipe = Recipe.parse(name, given, request["counts"])
-        progress = Progress(self.recipe.name, request["progress"])
+        self.recipe = Recipe.parse(name, given, request.counts)
+        progress = Progress(self.recipe.name, request.progress, request.function)
         super().__init__(request, self.recipe.options.threads, progress)
-        self.recipe.check(self.gathering)
+        self.recipe.check(request.counts)
 
-    def store(self, side: SideName, batch: Batch) -> None:
-        """Take in rows of the model of `warm_start`, by the codes of this training."""
+    def store(self, side: SideName, lists: pa.ChunkedArray) -> None:
+        """Take in rows of the model of `warm_start`, by the codes of this training.
+
+        Raises:
+            DataError: they are not sound.
+        """
         assert self._warm is not None, "the statement gives rows of warm_start alone"
-        self._warm.store(side, batch)
+        self._warm.store(side, incoming.batch(lists, own_codes=False))
 
     def start(self, n_rows: int, n_users: int, n_items: int) -> None:
         """Build the matrices from what was gathered and lay out the first epoch.
@@ -178,17 +184,8 @@ class Fit(Fitting):
         return info | ({"warm_start": self._warm.note(self._known)} if self._warm else {})
 
 
-def _rows_of(
-    codes: NDArray[np.int32],
-    rows: Rows,
-    bias: NDArray[np.float32] | None,
-    factors: NDArray[np.float32] | None,
-) -> tuple[Any, Any, Any]:
-    return (
-        rows.counts[codes],
-        None if bias is None else bias[codes],
-        None if factors is None else factors[codes],
-    )
+def _chosen(codes: NDArray[np.int32], rows: NDArray[np.float32] | None) -> Any:
+    return None if rows is None else rows[codes]
 
 
 def _as_used(options: Options, threads: int) -> dict[str, Any]:

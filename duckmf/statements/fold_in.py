@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from duckmf import algorithms
-from duckmf.algorithms import Solving
-from duckmf.algorithms.recipe import check_feedback, check_request
-from duckmf.errors import DataError, OptionError
+from duckmf.errors import DataError
 from duckmf.kernels.threads import Workers
 from duckmf.model import temporal_rows
 from duckmf.model.cells import cells_of
 from duckmf.model.factors import Fixed, Rivals, SideName
-from duckmf.model.head import check_model
-from duckmf.model.stored import Batch, Lists, Seen, row_numbers
-from duckmf.model.temporal import Span, Temporal, Terms
-from duckmf.options import Options
+from duckmf.model.incoming import check_unique
+from duckmf.model.stored import Batch, Lists, Seen, biases, matrix, row_numbers
 from duckmf.ratings.gathering import check_source
 from duckmf.ratings.matrix import Rows, Triples, canonical
+from duckmf.statements.requests import FoldInRequest
+from duckmf.statements.run import Made
+from duckmf.statements.solving import (
+    check_implicit,
+    check_kept,
+    check_learnt,
+    check_present,
+    check_solvable,
+    check_solved,
+    n_factors_of,
+    n_implicit_of,
+    solvable,
+    temporal_of,
+)
 
 FEW = 4096  # so many ratings go to one thread: others would take longer to start
 
@@ -29,8 +36,8 @@ FEW = 4096  # so many ratings go to one thread: others would take longer to star
 class FoldIn:
     """The fixed side of one model, laid out for the rows of one statement."""
 
-    def __init__(self, request: dict[str, Any], fixed: Batch, rivals: Batch) -> None:
-        """Check a request as the macros make it, and lay out the fixed side.
+    def __init__(self, request: FoldInRequest, fixed: Batch, rivals: Batch) -> None:
+        """Check what was asked for, and lay out the fixed side.
 
         fixed: its rows, in any order; rivals: those of all items, where items of an algorithm are
         solved that compares them.
@@ -38,38 +45,45 @@ class FoldIn:
         Raises:
             DuckMFError: the relation is no model, or an option or the source is not right.
         """
-        self.function: str = request["function"]
-        info, algorithm, self._options = solvable(request)
-        self._ignores = _ignores(request["unknown"])
-        self._solved: SideName = request["solved"]
-        counts = request["counts"]
-        self._has_rating = counts["has_rating"]
-        check_source(counts, self._has_rating, counts["has_ts"])
-        check_solvable(counts, info, self._options)
-        if counts["unknown_rows"] and not self._ignores:
-            raise DataError(_unknown_ids(request["solved"], counts))
-        check_changed_ids(counts)
+        head, counts = request.model, request.counts
+        algorithm, self._options = solvable(request)
+        self._ignores, self._solved = request.ignores, request.solved
+        self._has_rating, self._has_ts = counts.has_rating, counts.has_ts
+        check_source(counts)
+        check_solvable(request, self._options)
+        check_ids(request)
+        side: SideName = "items" if self._solved == "users" else "users"
+        check_unique(fixed.codes, side)
+        check_learnt(side, [fixed], head, algorithm, self._options)
+        self._timed = bool(getattr(self._options, "temporal", ()))
         order = np.argsort(fixed.codes)
         self._codes = fixed.codes[order]
-        numbers = fixed.ratings[order], fixed.bias[order]
-        n_factors = getattr(self._options, "n_factors", 0)
-        factors = fixed.factors[order] if len(order) else np.zeros((0, n_factors), np.float32)
-        moments = request["model"]["mu"], info["rating_std"] or 1.0
-        side: SideName = "items" if request["solved"] == "users" else "users"
-        self._timed = bool(getattr(self._options, "temporal", ()))
         temporal = None
         if self._timed:
-            terms = fixed.terms.chosen(order)
-            temporal = temporal_of(side, terms, info, request["model"])
-        threads = request["threads"] or request["duckdb_threads"]
-        self._workers = Workers(1 if counts["n_rows"] <= FEW else threads)
-        matrices = factors, fixed.implicit_factors[order]
-        against = _rivals(fixed, order, rivals) if len(rivals.codes) else None
-        fixed_side = Fixed(self._solved, *moments, *numbers, *matrices, temporal, against)
+            temporal = temporal_of(side, fixed.terms.chosen(order), head)
+        threads = self._options.threads or request.duckdb_threads
+        self._workers = Workers(1 if counts.n_rows <= FEW else threads)
+        n_factors, n_implicit = n_factors_of(self._options), n_implicit_of(self._options)
+        against = None
+        if self._solved == "items" and algorithm.compares:
+            against = _rivals(fixed, order, rivals, n_factors)
+        if self._solved == "users":
+            check_implicit(self._options, request.has_implicit)
+        fixed_side = Fixed(
+            self._solved,
+            head.mu,
+            head.sigma,
+            fixed.ratings[order],
+            biases([fixed])[order],
+            matrix([fixed.factors], n_factors)[order],
+            matrix([fixed.implicit_factors], n_implicit)[order],
+            temporal,
+            against,
+        )
         self._solve = algorithms.fold_in(algorithm, fixed_side, self._options, self._workers)
 
-    def rows(self, codes: Lists, ratings: Lists, times: Lists, stored: Seen) -> tuple[Any, ...]:
-        """Counts, biases, factors, seen and time terms of rows that have a list in each argument.
+    def rows(self, codes: Lists, ratings: Lists, times: Lists, stored: Seen) -> Made:
+        """Rows that have a list in each argument.
 
         Stored ratings whose time is not stored count as made before all others.
 
@@ -82,18 +96,23 @@ class FoldIn:
             self._places(np.concatenate((stored.codes[1], codes[1]))),
             np.concatenate((stored.ratings[1], values)),
             None,
-            np.append(stored.times_or_earlier(self._timed), times[1]) if len(times[1]) else None,
+            np.append(stored.times_or_earlier(self._timed), times[1]) if self._has_ts else None,
         )
         if self._ignores:
             given = given.select(given.items >= 0)
         shape = len(codes[0]) - 1, len(self._codes)
         rows = canonical(given, *shape, self._options.duplicates, self._workers)[0].by_user
         solved = self._solve(rows)
-        kept = self._options.keep_seen and self._solved == "users"
-        seen = self._seen(rows) if kept else (None, None, None)
-        of = temporal_rows.of_users if self._solved == "users" else temporal_rows.of_items
-        terms = of(solved.temporal, np.arange(len(rows), dtype=np.int32))
-        return rows.counts, solved.bias, solved.factors, *seen, terms
+        check_solved(solved)
+        numbers = np.arange(len(rows), dtype=np.int32)
+        users = self._solved == "users"
+        of = temporal_rows.of_users if users else temporal_rows.of_items
+        terms = of(solved.temporal, numbers)
+        made = Made(rows.counts, solved.bias, solved.factors, temporal=terms)
+        if not (users and self._options.keep_seen):
+            return made
+        kept = rows if self._timed else rows.untimed()
+        return made.with_seen(*cells_of(kept, numbers, self._codes))
 
     def close(self) -> None:
         """Stop the threads."""
@@ -104,7 +123,7 @@ class FoldIn:
         known = np.isin(codes, self._codes)
         if not (known.all() or self._ignores):
             raise DataError(
-                f"mf_fit: {len(codes) - np.count_nonzero(known):,} stored ratings are of items "
+                f"{len(codes) - np.count_nonzero(known):,} stored ratings are of items "
                 "that are no longer in the model; pass the whole model, or leave these ratings "
                 "out with unknown := 'ignore'."
             )
@@ -112,17 +131,16 @@ class FoldIn:
         places[~known] = -1
         return places
 
-    def _seen(self, rows: Rows) -> tuple[pa.Array | None, ...]:
-        numbers = np.arange(len(rows), dtype=np.int32)
-        return cells_of(rows if self._timed else rows.untimed(), numbers, self._codes)
 
-
-def _rivals(users: Batch, order: NDArray[np.int64], items: Batch) -> Rivals:
+def _rivals(users: Batch, order: NDArray[np.int64], items: Batch, n_factors: int) -> Rivals:
     """All items, by code, and the ratings that users in some order have kept of them.
 
     Raises:
-        DataError: ratings were not kept, or are of items that are gone.
+        DataError: there are none, or ratings were not kept, or are of items that are gone.
     """
+    if not len(items.codes):
+        raise DataError("the model has no items to compare with; pass the whole model.")
+    check_unique(items.codes, "items")
     check_kept(users)
     by_code = np.argsort(items.codes)
     codes = items.codes[by_code]
@@ -132,107 +150,29 @@ def _rivals(users: Batch, order: NDArray[np.int64], items: Batch) -> Rivals:
     by_user = Rows(indptr.astype(np.int64), places, users.seen.ratings[1]).chosen(
         order.astype(np.int32)
     )
-    numbers = items.ratings[by_code], items.bias[by_code]
-    return Rivals(by_user, *numbers, items.factors[by_code])
+    factors = matrix([items.factors], n_factors)[by_code]
+    return Rivals(by_user, items.ratings[by_code], biases([items])[by_code], factors)
 
 
-def check_kept(users: Batch) -> None:
-    """Refuse users who have not kept the ratings that they had in training.
-
-    Raises:
-        DataError: there are some.
-    """
-    if np.any((users.ratings > 0) & (np.diff(users.seen.codes[0]) == 0)):
-        raise DataError(
-            "mf_fit: the model has not stored the ratings of its users "
-            "(keep_seen := false). Train again on all ratings."
-        )
-
-
-def check_present(seen: NDArray[np.int32], items: NDArray[np.int32]) -> None:
-    """Refuse stored ratings of items that are not there; all are codes.
+def check_ids(request: FoldInRequest) -> None:
+    """Refuse ids that the fixed side of the model does not have, or has several times.
 
     Raises:
         DataError: there are some.
     """
-    if lost := len(seen) - np.count_nonzero(np.isin(seen, items)):
+    users = request.solved == "users"
+    fixed, remedy = ("items", "mf_fold_in_items") if users else ("users", "mf_fold_in")
+    unknown, damaged, n = request.unknown, request.damaged, request.counts.n_rows
+    if unknown.rows and not request.ignores:
         raise DataError(
-            f"mf_fit: {lost:,} stored ratings are of items that are no longer in the model; "
-            "pass the whole model."
+            f"{unknown.rows:,} of {n:,} rows are of {fixed} that the "
+            f"model does not know, {unknown.ids:,} in all, such as {unknown.example}. "
+            f"Add these first, with {remedy} or mf_update, or leave their ratings out with "
+            "unknown := 'ignore'."
         )
-
-
-def solvable(request: dict[str, Any]) -> tuple[dict[str, Any], type[Solving], Any]:
-    """The info, algorithm and options of the model of a request, whose rows are to be solved.
-
-    Raises:
-        DuckMFError: it is no model, or its rows cannot be solved alone.
-    """
-    info = check_model(request["model"])
-    name = info["algorithm"]
-    algorithm = algorithms.find(name)
-    duplicates = request["duplicates"] or info["options"]["duplicates"]
-    given = {**info["options"], "threads": None, "duplicates": duplicates}
-    options: Any = algorithm.Options.parse(given, name)
-    return info, algorithm, options
-
-
-def check_solvable(counts: dict[str, Any], info: dict[str, Any], options: Options) -> None:
-    """Refuse ratings that rows of a model cannot be solved from.
-
-    Raises:
-        DuckMFError: they are not what its algorithm learns from.
-    """
-    name, feedback, has_rating = info["algorithm"], info["feedback"], counts["has_rating"]
-    if getattr(options, "temporal", ()) and not counts["has_ts"]:
-        raise OptionError("mf_fit: this model has time terms and ts is not given; add ts.")
-    check_request(options, name, False, counts["has_ts"])
-    if feedback == "explicit" and name != "popularity" and not has_rating:
-        raise DataError(f"mf_fit: this model of '{name}' learns from ratings; add rating.")
-    check_feedback(counts, name, feedback, has_rating)
-
-
-def temporal_of(
-    side: SideName, terms: Terms, info: dict[str, Any], head: dict[str, Any]
-) -> Temporal:
-    """The time terms of one side of a model, by the `info` and the span of its head.
-
-    Raises:
-        DataError: the model does not say what its time terms are relative to.
-    """
-    if "ts_deviation" not in info:
+    if damaged.rows:
         raise DataError(
-            "mf_fit: this model has time terms, and no ts_deviation in its info; train again."
-        )
-    span = Span(head["t0"], head["t1"], head["beta"])
-    usual = info["ts_deviation"]
-    return terms.of_users(span, usual) if side == "users" else terms.of_items(span, usual)
-
-
-def _ignores(unknown: str) -> bool:
-    if unknown not in ("error", "ignore"):
-        raise OptionError(f"mf_fit: unknown is {unknown!r}; give 'error' or 'ignore'.")
-    return unknown == "ignore"
-
-
-def _unknown_ids(solved: SideName, counts: dict[str, Any]) -> str:
-    fixed, remedy = ("items", "mf_fold_in_items") if solved == "users" else ("users", "mf_fold_in")
-    return (
-        f"mf_fit: {counts['unknown_rows']:,} of {counts['n_rows']:,} rows are of {fixed} that the "
-        f"model does not know, {counts['unknown_ids']:,} in all, such as {counts['unknown_id']}. "
-        f"Add these first, with {remedy} or mf_update, or leave their ratings out with "
-        "unknown := 'ignore'."
-    )
-
-
-def check_changed_ids(counts: dict[str, Any]) -> None:
-    """Refuse ids that the type of the model's ids cannot hold.
-
-    Raises:
-        DataError: there are some.
-    """
-    if counts["changed_ids"]:
-        raise DataError(
-            f"mf_fit: {counts['changed_ids']:,} of {counts['n_rows']:,} rows have ids that are "
-            "not the same in the type that the model has; cast them to that type."
+            f"{damaged.rows:,} of {n:,} rows are of {fixed} that have several rows in the model, "
+            f"or no code, {damaged.ids:,} in all, such as {damaged.example}. Keep one row of each, "
+            "with a code."
         )

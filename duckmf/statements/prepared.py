@@ -5,19 +5,26 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from duckmf.errors import TrainingError
+from duckmf.statements.requests import Statement
 
 # DuckDB does not tell when a statement ends. What it has prepared is used again within milliseconds
 # while it goes on, unless the client takes its time to fetch.
 IDLE_SECONDS = 600.0
 
-GIVEN_UP = (
-    f"duckmf: this statement rested for {IDLE_SECONDS:.0f} seconds and was given up; run it again."
-)
+GIVEN_UP = f"this statement rested for {IDLE_SECONDS:.0f} seconds and was given up; run it again."
+NOBODY = "duckmf"  # in whose name this is said: what it was prepared for has been forgotten
 
-Statement: TypeAlias = tuple[int, int]  # its connection and its query
+
+@dataclass(frozen=True)
+class Origin:
+    """Which statement prepares something."""
+
+    function: str  # the one that was called
+    statement: Statement
 
 
 class Closing(Protocol):
@@ -39,7 +46,7 @@ class Prepared(Generic[T]):
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._things: dict[int, tuple[Statement, T]] = {}
+        self._things: dict[int, tuple[Origin, T]] = {}
         self._used: dict[int, float] = {}
         self._numbers = itertools.count(1)
         self._watch: threading.Timer | None = None
@@ -47,18 +54,24 @@ class Prepared(Generic[T]):
     def __len__(self) -> int:
         return len(self._things)
 
-    def add(self, thing: T, statement: Statement) -> int:
+    def add(self, thing: T, origin: Origin) -> int:
         """Take a thing in and number it; those of the connection's earlier statements go."""
+        statement = origin.statement
         for number, (other, _) in list(self._things.items()):
-            if other[0] == statement[0] and other != statement:
+            if other.statement[0] == statement[0] and other.statement != statement:
                 self.forget(number)
         with self._lock:
             number = next(self._numbers)
-            self._things[number] = statement, thing
+            self._things[number] = origin, thing
             self._used[number] = time.monotonic()
             if self._watch is None:
                 self._look_again(IDLE_SECONDS)
         return number
+
+    def function(self, number: int) -> str:
+        """The function that a thing was prepared for."""
+        with self._lock:
+            return self._things[number][0].function if number in self._things else NOBODY
 
     def use(self, number: int) -> T:
         """The thing with a number.

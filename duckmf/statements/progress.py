@@ -17,9 +17,9 @@ DELAY_SECONDS = 2.0
 class Progress:
     """Shows epochs as they pass; nothing at all for a short training or an unwatched one."""
 
-    def __init__(self, title: str, wanted: bool | None, function: str = "mf_fit") -> None:
+    def __init__(self, title: str, wanted: bool, function: str) -> None:
         self._title = f"{function} {title}"
-        self._wanted = wanted is not False and os.environ.get("DUCKMF_PROGRESS") != "0"
+        self._wanted = wanted and os.environ.get("DUCKMF_PROGRESS") != "0"
         self._wanted = self._wanted and (sys.stderr.isatty() or _in_notebook())
         self._began = time.monotonic()
         self._bar: Any = None

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from duckmf.errors import DuckMFError, TrainingError, named
+from duckmf.errors import TrainingError
 from duckmf.statements import interrupts
 from duckmf.statements.run import Run
 
@@ -18,9 +18,9 @@ from duckmf.statements.run import Run
 BETWEEN_EPOCHS_SECONDS = 10.0
 BETWEEN_PHASES_SECONDS = 600.0
 
-INTERRUPTED = "mf_fit: the training was interrupted. Nothing was written."
+INTERRUPTED = "the training was interrupted. Nothing was written."
 GIVEN_UP = (
-    "mf_fit: the training was given up, because it was interrupted or its statement did not go on "
+    "the training was given up, because it was interrupted or its statement did not go on "
     f"for {BETWEEN_PHASES_SECONDS:.0f} seconds. Nothing was written; run the statement again."
 )
 
@@ -46,7 +46,7 @@ class Runs:
     def add(self, run: Run) -> int:
         """Take a run in and number it; runs of the connection's earlier statements are over."""
         for number, other in list(self._runs.items()):
-            if other.connection == run.connection and other.query != run.query:
+            if other.statement[0] == run.statement[0] and other.statement != run.statement:
                 self._give_up(number, other)
         with self._lock:
             number = next(self._numbers)
@@ -57,16 +57,21 @@ class Runs:
                 self._watch.start()
         return number
 
+    def function(self, number: int) -> str:
+        """The function that a run is of, or was of before it was given up."""
+        run = self._runs.get(number)
+        return self._given_up.get(number, "mf_fit") if run is None else run.function
+
     @contextmanager
     def use(self, number: int) -> Iterator[Any]:
         """The run with a number, for one call; a call that fails forgets it.
 
         Raises:
-            DuckMFError: the run was given up, or what the call met; in the name of its function.
+            DuckMFError: the run was given up or interrupted, or what the call met.
         """
         run = self._runs.get(number)
         if run is None:
-            raise named(TrainingError(GIVEN_UP), self._given_up.get(number, "mf_fit"))
+            raise TrainingError(GIVEN_UP)
         try:
             with run.lock:
                 run.deadline = float("inf")
@@ -78,10 +83,7 @@ class Runs:
                 run.deadline = time.monotonic() + rest
         except KeyboardInterrupt:
             self.forget(number)
-            raise named(TrainingError(INTERRUPTED), run.function) from None
-        except DuckMFError as error:
-            self.forget(number)
-            raise named(error, run.function) from error
+            raise TrainingError(INTERRUPTED) from None
         except BaseException:
             self.forget(number)
             raise

@@ -4,11 +4,34 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from duckmf.kernels.threads import Workers
 from duckmf.ratings.gathering import Gathering
+from duckmf.statements.requests import Request
+
+
+@dataclass(frozen=True)
+class Made:
+    """Rows of users, or of items, as a column of each of their numbers; None for what is not."""
+
+    ratings: NDArray[np.int64]
+    bias: NDArray[np.float32] | None = None
+    factors: NDArray[np.float32] | None = None
+    implicit_factors: NDArray[np.float32] | None = None
+    seen: pa.Array | None = None
+    seen_ratings: pa.Array | None = None
+    seen_times: pa.Array | None = None
+    temporal: pa.Array | None = None
+
+    def with_seen(self, items: pa.Array, ratings: pa.Array, times: pa.Array | None) -> Made:
+        """The same users with what they have seen."""
+        return replace(self, seen=items, seen_ratings=ratings, seen_times=times)
 
 
 @dataclass(frozen=True)
@@ -25,20 +48,19 @@ class Outcome:
 class Run:
     """What every statement that learns has: rows to gather, threads, a place among the runs."""
 
-    def __init__(self, request: dict[str, Any], threads: int | None) -> None:
-        """Begin with the request that a macro makes.
+    def __init__(self, request: Request, threads: int | None) -> None:
+        """Begin what was asked for.
 
         Raises:
             DataError: the source has rows that cannot be used.
         """
-        self.function: str = request["function"]
-        self.connection, self.query = request["connection"], request["query"]
+        self.function, self.statement = request.function, request.statement
         self.lock = threading.Lock()
         self.deadline = float("inf")  # of the next call; infinite while one is under way
         self.interrupted = False
         self.began = time.perf_counter()
-        self.gathering = Gathering(request["counts"])
-        self.threads: int = threads or request["duckdb_threads"]
+        self.gathering = Gathering(request.counts)
+        self.threads: int = threads or request.duckdb_threads
         self.workers = Workers(self.threads)
 
     @property

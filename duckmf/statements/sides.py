@@ -8,9 +8,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from duckmf.errors import DataError
 from duckmf.model.factors import SideName, Solved
-from duckmf.model.stored import Batch, concatenated, matrix
+from duckmf.model.incoming import check_unique
+from duckmf.model.stored import Batch, biases, concatenated, matrix
 from duckmf.model.temporal import Terms
 from duckmf.ratings.matrix import Rows
 
@@ -30,9 +30,15 @@ class Side:
 
     @classmethod
     def of(
-        cls, name: SideName, batches: list[Batch], rated: NDArray[np.int32], n_factors: int
+        cls,
+        name: SideName,
+        batches: list[Batch],
+        rated: NDArray[np.int32],
+        widths: tuple[int, int],
     ) -> Self:
         """The model's rows of one side, and zeros for codes that are new among `rated`.
+
+        widths: how many factors a row has, and implicit factors.
 
         Raises:
             DataError: there are several rows for a code, or they do not fit together.
@@ -41,17 +47,12 @@ class Side:
         touched = np.unique(rated)
         new = np.setdiff1d(touched, stored)
         codes = np.concatenate((stored, new))
+        check_unique(codes, name)
         order = np.argsort(codes)
-        if len(codes) and np.any(np.diff(codes[order]) == 0):
-            raise DataError(
-                f"mf_fit: the model has several rows for some of its {name}; keep one of each, "
-                "as MERGE does with what mf_fold_in returns."
-            )
         n = len(new)
-        bias = concatenated([batch.bias for batch in batches], np.float32)
-        factors = matrix([batch.factors for batch in batches], n_factors)
-        implicit = [batch.implicit_factors for batch in batches]
-        Y = matrix(implicit, max((part.shape[1] for part in implicit), default=0))
+        bias = biases(batches)
+        factors = matrix([batch.factors for batch in batches], widths[0])
+        Y = matrix([batch.implicit_factors for batch in batches], widths[1])
         terms = Terms.joined([*(batch.terms for batch in batches), Terms.none(n)])
         codes = codes[order]
         return cls(

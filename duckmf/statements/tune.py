@@ -9,6 +9,7 @@ from duckmf.algorithms.training import Epoch
 from duckmf.ratings.matrix import Triples
 from duckmf.statements.fit import Fitting
 from duckmf.statements.progress import Progress
+from duckmf.statements.requests import TuningRequest
 from duckmf.statements.run import Outcome, Run
 from duckmf.tuning.trial import Trial, row
 from duckmf.tuning.tuning import Tuning
@@ -17,15 +18,16 @@ from duckmf.tuning.tuning import Tuning
 class Trials:
     """The trials of a run, an epoch at a time, and the bar that shows how far they are."""
 
-    def __init__(self, request: dict[str, Any]) -> None:
-        """Check what was asked.
+    def __init__(self, request: TuningRequest) -> None:
+        """Check what was asked for.
 
         Raises:
             OptionError: something of it cannot be used.
         """
-        self.tuning = Tuning(request)
+        recipe = request.algorithm, request.options
+        self.tuning = Tuning(request.wanted, *recipe, request.counts, request.fused)
         names = ", ".join(recipe.name for recipe in self.tuning.examples)
-        self.progress = Progress(names, request["progress"], request["function"])
+        self.progress = Progress(names, request.progress, request.function)
         self.started = False
         self.more = True  # steps, once it has started
         self._done = 0
@@ -56,24 +58,28 @@ class Trials:
             notes[tuning.objective.name] = f"{best:.4f}"
         self.progress.move(self._done, self._done + tuning.left, notes)
 
-    def rows(self, threads: int) -> list[dict[str, Any]]:
+    def rows(self, run: Run) -> list[dict[str, Any]]:
         """All trials as `mf_tune` returns them, the best first."""
         ranked, objective = self.tuning.ranked(), self.tuning.objective.name
-        return [row(trial, rank, objective, threads) for rank, trial in enumerate(ranked, start=1)]
+        rows = [row(trial, rank, objective, run.threads) for rank, trial in enumerate(ranked, 1)]
+        return [
+            one if one["error"] is None else one | {"error": f"{run.function}: {one['error']}"}
+            for one in rows
+        ]
 
 
 class Tune(Run):
     """Runs all trials and tells what came of them."""
 
-    def __init__(self, request: dict[str, Any]) -> None:
-        """Check a request as `mf_tune` makes it.
+    def __init__(self, request: TuningRequest) -> None:
+        """Check what was asked for.
 
         Raises:
             DuckMFError: an option or a count of the source is not as it should be.
         """
         self._trials = Trials(request)
         super().__init__(request, self._trials.threads)
-        self._trials.tuning.check(self.gathering)
+        self._trials.tuning.check(request.counts)
 
     @property
     def between_epochs(self) -> bool:
@@ -95,7 +101,7 @@ class Tune(Run):
     def finish(self) -> Outcome:
         """All trials."""
         self._trials.progress.close()
-        return Outcome({"trials": self._trials.rows(self.threads)})
+        return Outcome({"trials": self._trials.rows(self)})
 
     def close(self) -> None:
         """Stop the threads and take the progress bar away."""
@@ -106,16 +112,16 @@ class Tune(Run):
 class FitBest(Fitting):
     """Runs all trials, then trains on all rows with the options of the best, as long as it did."""
 
-    def __init__(self, request: dict[str, Any]) -> None:
-        """Check a request as `mf_fit_best` makes it.
+    def __init__(self, request: TuningRequest) -> None:
+        """Check what was asked for.
 
         Raises:
             DuckMFError: an option or a count of the source is not as it should be.
         """
         self._trials = Trials(request)
-        self._wanted = request["progress"]
+        self._wanted = request.progress
         super().__init__(request, self._trials.threads, self._trials.progress)
-        self._trials.tuning.check(self.gathering)
+        self._trials.tuning.check(request.counts)
 
     @property
     def between_epochs(self) -> bool:
@@ -150,7 +156,7 @@ class FitBest(Fitting):
         self._tuned = {
             "objective": tuning.objective.name,
             "value": best.value,
-            "trials": self._trials.rows(self.threads),
+            "trials": self._trials.rows(self),
             "seconds": sum(trial.seconds for trial in tuning.trials),
         }
         self._progress.close()

@@ -13,27 +13,32 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from duckmf import algorithms
 from duckmf.kernels.threads import Workers
-from duckmf.model import temporal_rows
+from duckmf.model import incoming, temporal_rows
 from duckmf.model.cells import cells_of
 from duckmf.model.factors import Factors, Fixed, Known, SideName, Solved
 from duckmf.model.head import facts_of
 from duckmf.model.stored import Batch, concatenated, row_numbers
-from duckmf.options import check_count
 from duckmf.ratings.matrix import Ratings, Rows, Triples, canonical
-from duckmf.statements.fold_in import (
-    check_changed_ids,
+from duckmf.statements.requests import UpdateRequest
+from duckmf.statements.run import Made, Outcome, Run
+from duckmf.statements.sides import Side
+from duckmf.statements.solving import (
+    check_implicit,
     check_kept,
+    check_learnt,
     check_present,
     check_solvable,
+    check_solved,
+    n_factors_of,
+    n_implicit_of,
     solvable,
     temporal_of,
 )
-from duckmf.statements.run import Outcome, Run
-from duckmf.statements.sides import Side
 
 EPOCHS = 3
 STEP_EPOCHS = 20  # where they are passes of steps, each of little cost
@@ -42,22 +47,19 @@ STEP_EPOCHS = 20  # where they are passes of steps, each of little cost
 class Update(Run):
     """A model on its way to the next one: what the statement's calls need."""
 
-    def __init__(self, request: dict[str, Any]) -> None:
-        """Check a request as `mf_update` makes it.
+    def __init__(self, request: UpdateRequest) -> None:
+        """Check what was asked for.
 
         Raises:
             DuckMFError: the relation is no model that can be updated, or the source is not right.
         """
-        self.info, self._algorithm, self._options = solvable(request)
+        self._head = request.model
+        self._algorithm, self._options = solvable(request)
         self._steps: Any = None  # a training, where rows are learnt by comparisons
-        epochs = request["epochs"]
-        if epochs is None:
-            epochs = STEP_EPOCHS if self._algorithm.compares else EPOCHS
-        self._left = self._epochs = check_count("epochs", epochs, 1, 1000)
-        super().__init__(request, request["threads"])
-        check_solvable(request["counts"], self.info, self._options)
-        check_changed_ids(request["counts"])
-        self._model = request["model"]
+        usual = STEP_EPOCHS if self._algorithm.compares else EPOCHS
+        self._left = self._epochs = request.epochs or usual
+        super().__init__(request, self._options.threads)
+        check_solvable(request, self._options)
         self._timed = bool(getattr(self._options, "temporal", ()))
         self._stored: dict[SideName, list[Batch]] = {"users": [], "items": []}
         self._started = False
@@ -67,9 +69,13 @@ class Update(Run):
         """Whether the next call can only be the next epoch."""
         return self._started and self._left > 0
 
-    def store(self, side: SideName, batch: Batch) -> None:
-        """Take in rows of the model, in any order."""
-        self._stored[side].append(batch)
+    def store(self, side: SideName, lists: pa.ChunkedArray) -> None:
+        """Take in rows of the model, in any order.
+
+        Raises:
+            DataError: they are not sound.
+        """
+        self._stored[side].append(incoming.batch(lists))
 
     def start(self, n_rows: int, n_users: int, n_items: int) -> None:
         """Join old and new ratings, and solve touched users for the items as they are.
@@ -81,9 +87,12 @@ class Update(Run):
         """
         items = self._stored["items"]
         new = self.gathering.complete(n_rows, sum(len(batch.codes) for batch in items))
-        n_factors = getattr(self._options, "n_factors", 0)
-        self.users = Side.of("users", self._stored["users"], new.users, n_factors)
-        self.items = Side.of("items", items, new.items, n_factors)
+        n_factors, n_implicit = n_factors_of(self._options), n_implicit_of(self._options)
+        self.users = Side.of("users", self._stored["users"], new.users, (n_factors, 0))
+        self.items = Side.of("items", items, new.items, (n_factors, n_implicit))
+        for side, batches in self._stored.items():
+            check_learnt(side, batches, self._head, self._algorithm, self._options)
+        check_implicit(self._options, any(batch.implicit_factors.size for batch in items))
         self._new, stored = len(new.users), self._stored_ratings()
         new.users, new.items = self.users.places(new.users), self.items.places(new.items)
         shape = len(self.users.codes), len(self.items.codes)
@@ -118,27 +127,27 @@ class Update(Run):
             self._solve_implicit()
         self._solve("users")
 
-    def user_rows(self, codes: NDArray[np.int32]) -> tuple[Any, ...]:
-        """The columns of touched users, from counts to time terms; None for what is not."""
+    def user_rows(self, codes: NDArray[np.int32]) -> Made:
+        """The rows of some touched users."""
         places, rows = self.users.places(codes), self.ratings.by_user
         seen = cells_of(rows if self._timed else rows.untimed(), places, self.items.codes)
         terms = temporal_rows.of_users(self.users.learnt.temporal, self.users.turns(places))
-        return (*self.users.columns(rows, places), *seen, terms)
+        return Made(*self.users.columns(rows, places), temporal=terms).with_seen(*seen)
 
-    def item_rows(self, codes: NDArray[np.int32]) -> tuple[Any, ...]:
-        """The columns of touched items, from counts to time terms; None for what is not."""
+    def item_rows(self, codes: NDArray[np.int32]) -> Made:
+        """The rows of some touched items."""
         items, places = self.items, self.items.places(codes)
         Y = items.implicit_factors[places] if items.implicit_factors.shape[1] else None
         terms = temporal_rows.of_items(items.learnt.temporal, items.turns(places))
-        return (*items.columns(self.ratings.by_item, places), Y, terms)
+        return Made(*items.columns(self.ratings.by_item, places), Y, temporal=terms)
 
     def finish(self) -> Outcome:
         """What changes in the head of the model."""
         info = self._info()
-        return Outcome(info, len(self.ratings), self._model["mu"], facts=facts_of(info))
+        return Outcome(info, len(self.ratings), self._head.mu, facts=facts_of(info))
 
     def _info(self) -> dict[str, Any]:
-        info, users, items = self.info, self.users, self.items
+        info, users, items = self._head.info, self.users, self.items
         at = datetime.now(UTC).isoformat(timespec="seconds")
         done = {
             "at": at,
@@ -183,22 +192,27 @@ class Update(Run):
         assert factors.P is not None
         assert factors.Q is not None
         assert factors.item_bias is not None
-        users.put(Solved(None, factors.P[users.touched]))
-        items.put(Solved(factors.item_bias[items.touched], factors.Q[items.touched]))
+        of_users = Solved(None, factors.P[users.touched])
+        of_items = Solved(factors.item_bias[items.touched], factors.Q[items.touched])
+        for side, solved in ((users, of_users), (items, of_items)):
+            check_solved(solved)
+            side.put(solved)
 
     def _solve(self, name: SideName) -> None:
         sides = (self.users, self.ratings.by_user), (self.items, self._by_item)
         (this, rows), (other, columns) = sides if name == "users" else sides[::-1]
         other_name: SideName = "items" if name == "users" else "users"
-        mu, sigma = self._model["mu"], self.info["rating_std"] or 1.0
+        mu, sigma = self._head.mu, self._head.sigma
         matrices = other.factors, other.implicit_factors
         temporal = None
         if self._timed:
-            temporal = temporal_of(other_name, other.terms, self.info, self._model)
+            temporal = temporal_of(other_name, other.terms, self._head)
         fixed = Fixed(name, mu, sigma, columns.counts, other.bias, *matrices, temporal)
         how = self._algorithm, fixed, self._options, self.workers
         solve = algorithms.fold_in(*how, roughly=self._left > 0)
-        this.put(solve(rows.chosen(this.touched)))
+        solved = solve(rows.chosen(this.touched))
+        check_solved(solved)
+        this.put(solved)
 
     def _solve_implicit(self) -> None:
         """Solve the y_j of new items, one after the other."""
@@ -207,9 +221,9 @@ class Update(Run):
         users, items, by_user = self.users, self.items, self.ratings.by_user
         temporal = None
         if self._timed:
-            terms = temporal_of("users", users.terms, self.info, self._model)
+            terms = temporal_of("users", users.terms, self._head)
             temporal = replace(terms, bin_bias=items.terms.bin_bias)
-        mu, sigma = self._model["mu"], self.info["rating_std"] or 1.0
+        mu, sigma = self._head.mu, self._head.sigma
         factors = Factors(mu, users.bias, items.bias, users.factors, items.factors, None, temporal)
         raters = by_user.chosen(users.touched)
         numbers = users.touched[raters.row_numbers()]
@@ -232,7 +246,7 @@ class Update(Run):
         check_present(items, self.items.codes)
         values = concatenated([batch.seen.ratings[1] for batch in batches], np.float32)
         times = None
-        if self.gathering.has_times:
+        if self.gathering.counts.has_ts:
             kept = [batch.seen.times_or_earlier(self._timed) for batch in batches]
             times = concatenated(kept, np.float64)
         users = concatenated(numbers, np.int32)

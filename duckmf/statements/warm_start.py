@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from duckmf.errors import DataError, OptionError
 from duckmf.model.factors import Known, SideName
-from duckmf.model.head import check_model
-from duckmf.model.stored import Batch, concatenated, matrix
+from duckmf.model.head import Head
+from duckmf.model.stored import Batch, biases, concatenated, matrix
 
 # What a model was trained with that says nothing about another training.
 OWN = frozenset({"threads", "validation_fraction", "patience"})
@@ -19,14 +19,9 @@ OWN = frozenset({"threads", "validation_fraction", "patience"})
 class WarmStart:
     """The model of `warm_start`: its options, and its rows as they come in."""
 
-    def __init__(self, model: dict[str, Any]) -> None:
-        """Read the head of a model.
-
-        Raises:
-            DataError: the relation is no model.
-        """
-        self._info = check_model(model, "the relation of warm_start")
-        self._mu: float = model["mu"] or 0.0
+    def __init__(self, head: Head) -> None:
+        """Begin with the head of a model."""
+        self._head = head
         self._batches: dict[SideName, list[Batch]] = {"users": [], "items": []}
 
     def recipe(self, name: str | None, given: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -35,15 +30,15 @@ class WarmStart:
         Raises:
             OptionError: a training like this cannot begin with this model.
         """
-        algorithm: str = self._info["algorithm"]
-        own = {key: v for key, v in self._info["options"].items() if key not in OWN}
+        algorithm: str = self._head.algorithm
+        own = {key: v for key, v in self._head.options.items() if key not in OWN}
         for option, value, known in (
             ("algorithm", name, algorithm),
             ("n_factors", given.get("n_factors"), own.get("n_factors")),
         ):
             if value is not None and value != known:
                 raise OptionError(
-                    f"mf_fit: {option} is {value!r}, but the model of warm_start has {known!r}; "
+                    f"{option} is {value!r}, but the model of warm_start has {known!r}; "
                     f"leave {option} out, or train without warm_start."
                 )
         return algorithm, own | {key: v for key, v in given.items() if v is not None}
@@ -58,20 +53,20 @@ class WarmStart:
         Raises:
             DataError: it knows none of the items.
         """
-        n_factors = self._info["options"].get("n_factors", 0)
+        n_factors = self._head.options.get("n_factors", 0)
         there_u, bu, P, _, A = _by_code(self._batches["users"], n_users, n_factors)
         there_i, bi, Q, Y, _ = _by_code(self._batches["items"], n_items, n_factors)
         if not there_i.any():
             raise DataError(
-                f"mf_fit: the model of warm_start knows none of the {n_items:,} items of the "
+                f"the model of warm_start knows none of the {n_items:,} items of the "
                 "source; give the model of these items, or train without warm_start."
             )
-        return Known(self._mu, there_u, there_i, bu, bi, P, Q, Y, A)
+        return Known(self._head.mu, there_u, there_i, bu, bi, P, Q, Y, A)
 
     def note(self, known: Known) -> dict[str, Any]:
         """What `info` says of it."""
         return {
-            "trained_at": self._info["trained_at"],
+            "trained_at": self._head.info["trained_at"],
             "users": int(np.count_nonzero(known.users)),
             "items": int(np.count_nonzero(known.items)),
         }
@@ -84,11 +79,11 @@ def _by_code(batches: list[Batch], n: int, n_factors: int) -> tuple[Any, ...]:
     there[codes] = True
     if len(codes) > np.count_nonzero(there):
         raise DataError(
-            "mf_fit: the model of warm_start has several rows for some of its users or items; "
+            "the model of warm_start has several rows for some of its users or items; "
             "keep one of each."
         )
     bias = np.zeros(n, np.float32)
-    bias[codes] = concatenated([batch.bias for batch in batches], np.float32)
+    bias[codes] = biases(batches)
     found: list[NDArray[np.float32]] = []
     for parts in (
         [batch.factors for batch in batches],

@@ -13,7 +13,7 @@ from duckmf.errors import DataError, OptionError
 from duckmf.kernels.threads import Workers
 from duckmf.model.factors import Factors
 from duckmf.ranking import metrics
-from duckmf.ratings.gathering import Parts, parts_of
+from duckmf.ratings.gathering import Counts, Parts, parts_of
 from duckmf.ratings.matrix import Triples, held_out_share
 
 FRACTION = 0.1
@@ -28,28 +28,24 @@ class Division:
     fraction: float
 
     @classmethod
-    def parse(cls, method: Any, fraction: Any, counts: dict[str, Any]) -> Division:
+    def parse(cls, method: Any, fraction: Any, counts: Counts) -> Division:
         """Read what a user gave.
 
         Raises:
             OptionError: it contradicts itself, or is out of range.
         """
-        if counts["has_validation"]:
+        if counts.has_validation:
             given = {"validation_fraction": fraction, "validation_method": method}
             for name in (name for name, value in given.items() if value is not None):
-                raise OptionError(
-                    f"mf_fit: validation and {name} are both given; choose one of them."
-                )
+                raise OptionError(f"validation and {name} are both given; choose one of them.")
             return cls(None, 0.0)
         if method not in (None, *METHODS):
-            raise OptionError(f"mf_fit: validation_method is {method!r}; give 'random' or 'time'.")
-        if method == "time" and not counts["has_ts"]:
-            raise OptionError(
-                "mf_fit: validation_method is 'time' but ts is not given; add ts := ...."
-            )
+            raise OptionError(f"validation_method is {method!r}; give 'random' or 'time'.")
+        if method == "time" and not counts.has_ts:
+            raise OptionError("validation_method is 'time' but ts is not given; add ts := ....")
         if fraction is not None and not (type(fraction) in (int, float) and 0 < fraction <= 0.9):
             raise OptionError(
-                f"mf_fit: validation_fraction is {fraction!r}; give a number above 0, up to 0.9."
+                f"validation_fraction is {fraction!r}; give a number above 0, up to 0.9."
             )
         return cls(method or "random", FRACTION if fraction is None else fraction)
 
@@ -71,7 +67,7 @@ class Division:
         n, n_held = len(held_out), int(np.count_nonzero(held_out))
         if n_held in (0, n):
             raise DataError(
-                f"mf_fit: validation holds out {n_held:,} of {n:,} rows; choose it so that "
+                f"validation holds out {n_held:,} of {n:,} rows; choose it so that "
                 "some rows are held out and some remain for training."
             )
         return rows.select(~held_out), rows.select(held_out)

@@ -65,7 +65,7 @@ def find(name: str, spaces: list[Space], n_trials: int, seed: int) -> Search:
         return RandomSearch(spaces, n_trials, seed)
     if name == "tpe":
         return TpeSearch(spaces, n_trials, seed)
-    raise OptionError(f"mf_fit: search is {name!r}; give one of 'grid', 'random', 'tpe'.")
+    raise OptionError(f"search is {name!r}; give one of 'grid', 'random', 'tpe'.")
 
 
 def example(space: Space) -> Try:
@@ -95,12 +95,12 @@ class GridSearch:
         for space in spaces:
             for option in space.ranges:
                 raise OptionError(
-                    f"mf_fit: search is 'grid' but {option} is a range; give a list, or choose "
+                    f"search is 'grid' but {option} is a range; give a list, or choose "
                     "search := 'random' or 'tpe'."
                 )
         if (n := size(spaces)) > FEW:
             raise OptionError(
-                f"mf_fit: the grid has {n:,} combinations; choose search := 'random' or 'tpe' with "
+                f"the grid has {n:,} combinations; choose search := 'random' or 'tpe' with "
                 "trials := ...."
             )
         tries = in_order(shuffled(spaces, seed))
@@ -204,7 +204,7 @@ class TpeSearch:
             optuna = import_module("optuna")
         except ImportError:
             raise OptionError(
-                "mf_fit: search is 'tpe' but optuna is not installed; "
+                "search is 'tpe' but optuna is not installed; "
                 "pip install 'duckmf[tune]', or choose search := 'random'."
             ) from None
         self._spaces = {space.name: space for space in spaces}

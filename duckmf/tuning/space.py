@@ -10,6 +10,7 @@ from typing import Any
 from duckmf import algorithms
 from duckmf.algorithms.recipe import Recipe
 from duckmf.errors import OptionError
+from duckmf.ratings.gathering import Counts
 
 # Options that all trials of a tuning share: what they are judged by, and how they run.
 SHARED = frozenset({"seed", "duplicates", "validation_fraction", "keep_seen", "threads"})
@@ -48,23 +49,23 @@ class Space:
     ranges: dict[str, Range]
 
 
-def spaces(algorithm: Any, given: dict[str, Any], counts: dict[str, Any]) -> list[Space]:
+def spaces(algorithm: Any, given: dict[str, Any], counts: Counts) -> list[Space]:
     """Read what a user gave, where every option may be a list of values or a range.
 
     Raises:
         OptionError: an option that none of the algorithms uses, or a value that they refuse.
     """
-    default = "als" if counts["has_rating"] else "implicit_als"
+    default = "als" if counts.has_rating else "implicit_als"
     names = algorithm if isinstance(algorithm, list) else [algorithm]
     if not names:
-        raise OptionError("mf_fit: algorithm is []; give at least one.")
+        raise OptionError("algorithm is []; give at least one.")
     names = list(dict.fromkeys(name or default for name in names))
     given = {name: value for name, value in given.items() if value is not None}
     used = {name: {field.name for field in fields(algorithms.find(name).Options)} for name in names}
     for option in given:
         if len(names) > 1 and not any(option in options for options in used.values()):
             listed = ", ".join(f"'{name}'" for name in names)
-            raise OptionError(f"mf_fit: none of {listed} uses {option}; leave it out.")
+            raise OptionError(f"none of {listed} uses {option}; leave it out.")
     return [_space(name, _used(given, used[name], len(names) > 1), counts) for name in names]
 
 
@@ -73,7 +74,7 @@ def _used(given: dict[str, Any], used: set[str], several: bool) -> dict[str, Any
     return {name: value for name, value in given.items() if name in used or not several}
 
 
-def _space(name: str, given: dict[str, Any], counts: dict[str, Any]) -> Space:
+def _space(name: str, given: dict[str, Any], counts: Counts) -> Space:
     declared = typing.get_type_hints(algorithms.find(name).Options)
     space = Space(name, {}, {}, {})
     for option, value in given.items():
@@ -105,12 +106,12 @@ def _is_listed(value: Any, kind: Any) -> bool:
 
 def _check_shared(option: str, value: Any) -> None:
     if option in SHARED:
-        raise OptionError(f"mf_fit: {option} is {value!r}; all trials share it, so give one value.")
+        raise OptionError(f"{option} is {value!r}; all trials share it, so give one value.")
 
 
 def _distinct(option: str, values: list[Any]) -> list[Any]:
     if not values:
-        raise OptionError(f"mf_fit: {option} is []; give at least one value.")
+        raise OptionError(f"{option} is []; give at least one value.")
     return [value for n, value in enumerate(values) if value not in values[:n]]
 
 
@@ -122,12 +123,12 @@ def _range(option: str, given: dict[str, Any], declared: Any) -> Range:
     numbers = all(type(end) in (int, float) for end in (low, high))
     if not numbers or not isinstance(log, bool) or given.keys() - {"min", "max", "log"}:
         raise OptionError(
-            f"mf_fit: {option} is {given!r}; give a range as {{'min': 1, 'max': 10}}, "
+            f"{option} is {given!r}; give a range as {{'min': 1, 'max': 10}}, "
             "with 'log': true to draw its logarithm."
         )
     if not kinds & {int, float}:
-        raise OptionError(f"mf_fit: {option} is {given!r}, but it is no number; give a list.")
+        raise OptionError(f"{option} is {given!r}, but it is no number; give a list.")
     if not low < high or (log and low <= 0):
         least = "min must be below max" + (", and above 0 for 'log'" if log else "")
-        raise OptionError(f"mf_fit: {option} is {given!r}; {least}.")
+        raise OptionError(f"{option} is {given!r}; {least}.")
     return Range(low, high, log, float not in kinds)

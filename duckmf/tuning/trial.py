@@ -11,7 +11,7 @@ from typing import Any
 
 from duckmf.algorithms.recipe import Recipe
 from duckmf.algorithms.training import Training
-from duckmf.errors import TrainingError, named
+from duckmf.errors import TrainingError
 from duckmf.ranking import metrics
 from duckmf.tuning.judging import Judge
 from duckmf.tuning.race import Course
@@ -37,10 +37,9 @@ class Trial:
 
 @dataclass(frozen=True)
 class Objective:
-    """What trials are judged by, and in whose name they fail."""
+    """What trials are judged by."""
 
     name: str
-    function: str
     has_rating: bool  # the source
 
     @property
@@ -127,7 +126,7 @@ class Runner:
         trial.value = trial.metrics[objective.name]
         if trial.value is None:
             raise TrainingError(
-                f"mf_fit: {objective.name} is not defined: nobody has an item that is not relevant."
+                f"{objective.name} is not defined: nobody has an item that is not relevant."
             )
         trial.status, self._training = status, None
 
@@ -140,7 +139,7 @@ class Runner:
         except TrainingError as error:
             self._training = None
             self.trial.status = "failed"
-            self.trial.error = str(named(error, self._objective.function))
+            self.trial.error = str(error)
         finally:
             self.trial.seconds += time.perf_counter() - began
 

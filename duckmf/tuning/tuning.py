@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from duckmf.algorithms.recipe import Recipe
 from duckmf.errors import DataError, OptionError, TrainingError
 from duckmf.kernels.threads import Workers
-from duckmf.options import check_count
+from duckmf.options import check_count, check_flag
 from duckmf.ranking import metrics
-from duckmf.ratings.gathering import Gathering
+from duckmf.ratings.gathering import Counts
 from duckmf.ratings.matrix import Triples
 from duckmf.tuning import search
 from duckmf.tuning.judging import Division, Judge
@@ -30,27 +31,44 @@ LONGEST_LIST = 100_000
 ABREAST = 4
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of a tuning, beside what its trials may be; as the user gave it."""
+
+    search: Any
+    trials: Any
+    objective: Any
+    k: Any
+    validation_method: Any
+    prune: Any
+
+
 class Tuning:
     """The trials of one statement."""
 
-    def __init__(self, request: dict[str, Any]) -> None:
-        """Check what was asked.
+    def __init__(
+        self,
+        wanted: Wanted,
+        algorithm: Any,
+        options: dict[str, Any],
+        counts: Counts,
+        fused: bool,
+    ) -> None:
+        """Check what was asked. `fused` tells how DuckDB adds up, as in `Ranking`.
 
         Raises:
             OptionError: something of it cannot be used.
         """
-        self._function: str = request["function"]
-        self._fused: bool = request["fused"]
-        self._counts = counts = request["counts"]
-        given = dict(request["options"])
+        self._fused, self._counts = fused, counts
+        given = dict(options)
         fraction = given.pop("validation_fraction")
-        self._divide = Division.parse(request["validation_method"], fraction, counts)
-        self._spaces = spaces(request["algorithm"], given, counts)
+        self._divide = Division.parse(wanted.validation_method, fraction, counts)
+        self._spaces = spaces(algorithm, given, counts)
         self.examples = [self._recipe(search.example(space)) for space in self._spaces]
-        self._k = check_count("k", request["k"], 1, LONGEST_LIST)
-        self.objective = self._objective(request["objective"])
-        self._search = self._find(request["search"], request["trials"])
-        self._race = Race() if _flag("prune", request["prune"]) else None
+        self._k = check_count("k", wanted.k, 1, LONGEST_LIST)
+        self.objective = self._objective(wanted.objective)
+        self._search = self._find(wanted.search, wanted.trials)
+        self._race = Race() if check_flag("prune", wanted.prune) else None
         self.trials: list[Trial] = []
         self._abreast: list[Runner] = []
 
@@ -77,7 +95,7 @@ class Tuning:
         best = self.ranked()[0]
         if best.value is None:
             raise TrainingError(
-                f"mf_fit: all {len(self.trials)} trials failed, the first with: {best.error}"
+                f"all {len(self.trials)} trials failed, the first with: {best.error}"
             )
         return best
 
@@ -87,14 +105,14 @@ class Tuning:
         loss = self.objective.loss
         return sorted(self.trials, key=lambda t: (order.index(t.status), loss(t.value), t.number))
 
-    def check(self, gathering: Gathering) -> None:
+    def check(self, counts: Counts) -> None:
         """Refuse ratings that an algorithm cannot learn from.
 
         Raises:
             DataError: one cannot.
         """
         for recipe in self.examples:
-            recipe.check(gathering)
+            recipe.check(counts)
 
     def steps(self, rows: Triples, shape: tuple[int, int], workers: Workers) -> Iterator[Trial]:
         """Run all trials; a step is an epoch of one.
@@ -106,8 +124,7 @@ class Tuning:
         judge = Judge(divided, shape, (self._k, self._fused), workers)
         if not self.objective.is_error and not judge.n_relevant:
             raise DataError(
-                f"mf_fit: no held-out row is relevant; objective '{self.objective.name}' needs "
-                "some."
+                f"no held-out row is relevant; objective '{self.objective.name}' needs some."
             )
         while tries := self._search.propose(1 if self._race is None else ABREAST):
             self._abreast = [self._runner(tried, judge) for tried in tries]
@@ -138,16 +155,16 @@ class Tuning:
         return Recipe.parse(tried.space.name, tried.space.fixed | tried.searched, self._counts)
 
     def _objective(self, given: str | None) -> Objective:
-        has_rating = bool(self._counts["has_rating"])
+        has_rating = self._counts.has_rating
         ranking = [r.name for r in self.examples if not r.predicts_ratings(has_rating)]
         name = given or ("ndcg" if ranking else "rmse")
         if name not in metrics.NAMES:
             names = ", ".join(f"'{name}'" for name in metrics.NAMES)
-            raise OptionError(f"mf_fit: objective is {name!r}; give one of {names}.")
-        objective = Objective(name, self._function, has_rating)
+            raise OptionError(f"objective is {name!r}; give one of {names}.")
+        objective = Objective(name, has_rating)
         if objective.is_error and ranking:
             raise OptionError(
-                f"mf_fit: objective is '{name}' but algorithm '{ranking[0]}' predicts no ratings "
+                f"objective is '{name}' but algorithm '{ranking[0]}' predicts no ratings "
                 "here; choose objective := 'ndcg'."
             )
         return objective
@@ -157,7 +174,7 @@ class Tuning:
         name = name or ("grid" if finite and trials is None else "random")
         if name == "grid" and trials is not None:
             raise OptionError(
-                "mf_fit: search is 'grid', which tries all combinations, but trials is "
+                "search is 'grid', which tries all combinations, but trials is "
                 f"{trials!r}; leave it out, or choose search := 'random'."
             )
         most = check_count("trials", TRIALS if trials is None else trials, 1, search.FEW)
@@ -176,9 +193,3 @@ def _promising(race: Race, runners: list[Runner], tenth: int) -> list[Runner]:
     for runner in hopeless:
         runner.stop()
     return [runner for runner in runners if runner not in hopeless]
-
-
-def _flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise OptionError(f"mf_fit: {name} is {value!r}; give true or false.")
-    return value

@@ -13,6 +13,7 @@ HELPERS = """
 create or replace macro mf__twice(x) as x * 2;
 comment on macro mf__twice is 'Two times it''s value';
 create or replace macro mf__or(x, other := mf__twice(21)) as coalesce(x, other);
+create or replace macro mf__nothing() as null::struct(x integer);
 create or replace macro mf__rows_of(t) as table from query_table(t) r;
 create or replace macro mf__kept(t, least) as table
     with big as (select r.* from mf__rows_of(t) r where r.n >= least) select b.n from big b;
@@ -48,6 +49,7 @@ def value(text: str, arguments: str) -> object:
         ("x) as mf__or(other := x, x := null)", "7", [(7,)]),
         ("x) as mf__or(case when x > 1 then x end, x)", "1", [(1,)]),
         ("x) as list_transform([1, 2], lambda y: mf__twice(y) + x)", "1", [([3, 5],)]),
+        ("x) as mf__nothing().x is null and x", "true", [(True,)]),
         ("x) as {'x': x, 'mf__twice(x)': mf__twice(x)}", "1", [({"x": 1, "mf__twice(x)": 2},)]),
         ("t) as table from mf__rows_of(t) where n > 1", "numbers", [(2,), (3,)]),
         ("t) as table select max(k.n) from mf__kept(t, least := 2) k", "'numbers'", [(3,)]),
