@@ -241,7 +241,7 @@ class Update(Run):
 
 def timed_by_item(ratings: Ratings, workers: Workers) -> Rows:
     """The ratings by item, with the times that those by user have."""
-    from duckmf.algorithms.temporal import places_by_item
+    from duckmf.algorithms.with_time_terms import places_by_item
 
     by_user, by_item = ratings.by_user, ratings.by_item
     assert by_user.times is not None, "a model with time terms needs times"
