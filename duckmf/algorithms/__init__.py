@@ -1,4 +1,4 @@
-"""The algorithms: each is a class with the members of `Algorithm`, found by its SQL name."""
+"""How a model learns: each algorithm is a class with the members of `Algorithm`."""
 
 from __future__ import annotations
 

@@ -30,16 +30,16 @@ from duckmf.arrow import (
 )
 from duckmf.connection import functions
 from duckmf.connection.arrow_types import arrow_type
-from duckmf.connection.catalogue import heads
+from duckmf.connection.model_heads import heads
 from duckmf.errors import DuckMFError, named
 from duckmf.model.stored import Batch, Seen
 from duckmf.model.temporal_rows import terms_of
 from duckmf.ranking.topk import Ranking
-from duckmf.statements.content import projected
-from duckmf.statements.cross_validation import CrossValidation
+from duckmf.statements.cross_validate import CrossValidation
 from duckmf.statements.fit import Fit
 from duckmf.statements.fold_in import FoldIn
 from duckmf.statements.prepared import Prepared
+from duckmf.statements.project import projected
 from duckmf.statements.registry import Runs
 from duckmf.statements.run import Outcome, Run
 from duckmf.statements.tune import FitBest, Tune

@@ -33,7 +33,7 @@ from duckmf.statements.fold_in import (
     temporal_of,
 )
 from duckmf.statements.run import Outcome, Run
-from duckmf.statements.sides import Side
+from duckmf.statements.updated_side import UpdatedSide
 
 EPOCHS = 3
 STEP_EPOCHS = 20  # where they are passes of steps, each of little cost
@@ -82,8 +82,8 @@ class Update(Run):
         items = self._stored["items"]
         new = self.gathering.complete(n_rows, sum(len(batch.codes) for batch in items))
         n_factors = getattr(self._options, "n_factors", 0)
-        self.users = Side.of("users", self._stored["users"], new.users, n_factors)
-        self.items = Side.of("items", items, new.items, n_factors)
+        self.users = UpdatedSide.of("users", self._stored["users"], new.users, n_factors)
+        self.items = UpdatedSide.of("items", items, new.items, n_factors)
         self._new, stored = len(new.users), self._stored_ratings()
         new.users, new.items = self.users.places(new.users), self.items.places(new.items)
         shape = len(self.users.codes), len(self.items.codes)
