@@ -275,7 +275,7 @@ def _report(options: argparse.Namespace) -> None:
         raise CommandError(
             f"duckmf report: the package {error.name} is missing. pip install 'duckmf[report]'."
         ) from error
-    titles = options.titles and report.Titles(
+    titles = options.titles and report.TitlesAndColors(
         options.titles, options.id, options.title, options.color
     )
     held_out = options.test and report.HeldOut(

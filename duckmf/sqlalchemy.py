@@ -18,7 +18,7 @@ from duckmf.connection import plugin
 from duckmf.errors import DuckMFError
 
 
-class Plugin(CreateEnginePlugin):
+class EnginePlugin(CreateEnginePlugin):
     """What SQLAlchemy makes for each engine that names it."""
 
     def update_url(self, url: URL) -> URL:

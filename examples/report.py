@@ -28,7 +28,7 @@ con.close()
 # The errors are those on ratings that the model has not seen.
 
 # %%
-titles = report.Titles("movies", "movie_id", "title", color="genres[1]")
+titles = report.TitlesAndColors("movies", "movie_id", "title", color="genres[1]")
 held_out = report.HeldOut("test", "user_id", "movie_id", "rating")
 page = Path("report.html").absolute()
 report.write(report.Request(database, "films", titles, held_out), page)

@@ -6,6 +6,7 @@ import ast
 import re
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -223,6 +224,23 @@ def test_the_tests_are_in_the_folders_of_the_package():
     assert folders - {"oracles", "sql"} <= {
         path.name for path in PACKAGE.iterdir() if path.is_dir()
     }
+
+
+def test_every_folder_says_what_belongs_there():
+    for path in PACKAGE.rglob("__init__.py"):
+        text = ast.get_docstring(ast.parse(path.read_text()))
+        assert text, f"{path.parent.name} does not say what belongs there"
+
+
+def test_the_name_of_a_class_means_one_thing():
+    names = Counter(
+        node.name.lstrip("_")
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+    )
+    assert len(names) > 100
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_nothing_is_swallowed():

@@ -1,4 +1,4 @@
-"""The algorithms: each is a class with the members of `Algorithm`, found by its SQL name."""
+"""How a model learns: each algorithm is a class with the members of `Algorithm`."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def fold_in(
     roughly: time terms need not be at their optimum, for rows that are solved again.
     """
     if getattr(options, "temporal", ()):
-        from duckmf.algorithms.temporal_fold_in import PASSES, ROUGH_PASSES, fold_in
+        from duckmf.algorithms.time_terms_fold_in import PASSES, ROUGH_PASSES, fold_in
 
         passes = ROUGH_PASSES if roughly else PASSES
         return fold_in(algorithm, fixed, options, workers, passes)
@@ -118,7 +118,7 @@ def make(
 ) -> Algorithm:
     """An algorithm ready for its first epoch; with the time terms that its options ask for."""
     if getattr(options, "temporal", ()):
-        from duckmf.algorithms.temporal import TemporalOptions, WithTimeTerms
+        from duckmf.algorithms.with_time_terms import TemporalOptions, WithTimeTerms
 
         assert isinstance(options, TemporalOptions)
         return WithTimeTerms(algorithm, ratings, options, workers)

@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duckmf.algorithms.explicit import Explicit
-from duckmf.algorithms.temporal import TemporalOptions
+from duckmf.algorithms.with_time_terms import TemporalOptions
 from duckmf.errors import TrainingError
 from duckmf.kernels import als as kernels
 from duckmf.kernels.threads import Workers, row_pieces
@@ -83,8 +83,8 @@ class Penalty:
 
 
 @dataclass(frozen=True)
-class Side:
-    """Factors and biases of all users, or of all items."""
+class PaddedSide:
+    """Factors and biases of all users, or of all items, as the kernels take them."""
 
     factors: NDArray[np.float32]  # (n, n_factors padded with zeros to whole tiles), aligned
     bias: NDArray[np.float32]  # (n,)
@@ -119,8 +119,8 @@ class Als(Explicit):
         self.workers = workers
         self.ratings = ratings
         self.mu, self.sigma = _moments(ratings.by_user.values)
-        self.users = Side.zeros(len(ratings.by_user), options.n_factors)
-        self.items = Side.zeros(len(ratings.by_item), options.n_factors)
+        self.users = PaddedSide.zeros(len(ratings.by_user), options.n_factors)
+        self.items = PaddedSide.zeros(len(ratings.by_item), options.n_factors)
         self._draw(self.users)
 
     @property
@@ -172,11 +172,11 @@ class Als(Explicit):
         """What one side pays, in the units of the ratings."""
         return Penalty.of(self.options, regularization, self.sigma)
 
-    def _solve(self, rows: Rows, this: Side, other: Side, penalty: Penalty) -> float:
+    def _solve(self, rows: Rows, this: PaddedSide, other: PaddedSide, penalty: Penalty) -> float:
         nonnegative = self.options.nonnegative
         return solve(rows, this, other, self.mu, penalty, self.workers, nonnegative=nonnegative)
 
-    def _draw(self, side: Side) -> None:
+    def _draw(self, side: PaddedSide) -> None:
         rng = np.random.default_rng(self.options.seed)
         drawn = side.factors[:, : side.n_factors]
         drawn[:] = rng.standard_normal(drawn.shape, np.float32)
@@ -187,8 +187,8 @@ class Als(Explicit):
 
 def solve(
     rows: Rows,
-    this: Side,
-    other: Side,
+    this: PaddedSide,
+    other: PaddedSide,
     mu: float,
     penalty: Penalty,
     workers: Workers,
@@ -229,12 +229,12 @@ def solver(
     fixed: Fixed, options: Any, workers: Workers, *, nonnegative: bool = False
 ) -> Callable[[Rows], Solved]:
     """What solves rows of ratings against a model's other side, for this objective's options."""
-    other = Side.of(fixed.factors, fixed.bias)
+    other = PaddedSide.of(fixed.factors, fixed.bias)
     own = options.user_regularization if fixed.solved == "users" else options.item_regularization
     penalty = Penalty.of(options, own, fixed.sigma)
 
     def solve_rows(rows: Rows) -> Solved:
-        this = Side.zeros(len(rows), other.n_factors)
+        this = PaddedSide.zeros(len(rows), other.n_factors)
         solve(rows, this, other, fixed.mu, penalty, workers, nonnegative=nonnegative)
         return Solved(this.bias, this.unpadded())
 

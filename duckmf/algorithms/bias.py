@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duckmf.algorithms.explicit import Explicit
-from duckmf.algorithms.temporal import TemporalOptions
+from duckmf.algorithms.with_time_terms import TemporalOptions
 from duckmf.kernels.threads import Workers
 from duckmf.model.factors import Factors, Fixed, Known, SideName, Solved
 from duckmf.options import option

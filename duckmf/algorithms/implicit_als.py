@@ -84,7 +84,7 @@ class ImplicitAlsOptions(Options):
 
 
 @dataclass(frozen=True)
-class Penalty:
+class ImplicitPenalty:
     """What a row of n pairs pays: reg (n + unobserved_weight n_others)^scaling |x|^2."""
 
     reg: float
@@ -172,7 +172,7 @@ class ImplicitAls(Implicit):
         other[:, :n_factors] = fixed.factors
         squares = gram(other, workers)
         users = fixed.solved == "users"
-        penalty = Penalty.of(
+        penalty = ImplicitPenalty.of(
             options, options.user_regularization if users else options.item_regularization
         )
 
@@ -184,12 +184,16 @@ class ImplicitAls(Implicit):
 
         return solve_rows
 
-    def penalty(self, regularization: float | None) -> Penalty:
+    def penalty(self, regularization: float | None) -> ImplicitPenalty:
         """What the rows of one side pay."""
-        return Penalty.of(self.options, regularization)
+        return ImplicitPenalty.of(self.options, regularization)
 
     def _solve(
-        self, rows: Rows, this: NDArray[np.float32], other: NDArray[np.float32], penalty: Penalty
+        self,
+        rows: Rows,
+        this: NDArray[np.float32],
+        other: NDArray[np.float32],
+        penalty: ImplicitPenalty,
     ) -> float:
         exactly = self.options.solver == "cholesky"
         n_factors = self.options.n_factors
@@ -212,7 +216,7 @@ def solve(
     rows: Rows,
     this: NDArray[np.float32],
     other: NDArray[np.float32],
-    penalty: Penalty,
+    penalty: ImplicitPenalty,
     workers: Workers,
     n_factors: int,
     *,

@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 from duckmf.algorithms import als
 from duckmf.algorithms.blocks import Blocks, grid_of, lay_out
 from duckmf.algorithms.explicit import Explicit
-from duckmf.algorithms.temporal import TemporalOptions
+from duckmf.algorithms.with_time_terms import TemporalOptions
 from duckmf.kernels.sgd import descend
 from duckmf.kernels.threads import Workers
 from duckmf.model.factors import Factors, Fixed, Known, Solved

@@ -3,15 +3,15 @@
 Model:      r(u, i, t) = mu + b_u(t) + b_i(t) + <q_i, p_u + a_u dev_u(t) + z_u>,
             z_u as in `svdpp`, b_u(t), b_i(t) and dev_u(t) as in `duckmf.model.temporal`
 Objective:  that of `svdpp`, with r(u, i, t) for r(u, i), and the penalties of the time terms:
-            those of the biases, see algorithms/temporal.py, and of the drift of the factors
+            those of the biases, see algorithms/with_time_terms.py, and of the drift of the factors
             lambda D^2 sigma sum_u n_u^nu |a_u|^2, lambda the option `temporal_regularization`
 Update:     that of `svdpp`, with p_u + a_u dev_u(t) for p_u, and in the same step
             a_u += g lr_u (e dev q_i - lambda n_u^(nu - 1) a_u)
             g = 1 / (1 + lr_u (1 + (2 + dev^2) |q_i|^2) + lr_i (1 + |p_u + a_u dev + z_u|^2)),
             all in units where D = 1; after each epoch the time terms of the biases are solved
 
-The a_u start at zero. Without the part 'factor_drift' this is `svdpp` with biases of time, and
-without any part `svdpp`.
+The a_u start at zero. Without 'factor_drift' this is `svdpp` with biases of time, and
+without any time term `svdpp`.
 
 Source: Koren 2009, "Collaborative filtering with temporal dynamics" (KDD), section 4.2, without its
 factors for each day.
@@ -26,8 +26,8 @@ import numpy as np
 
 from duckmf.algorithms.svd import put, vector_rows
 from duckmf.algorithms.svdpp import Svdpp, SvdppOptions
-from duckmf.algorithms.temporal import PARTS
-from duckmf.algorithms.temporal_parts import Dial
+from duckmf.algorithms.time_terms import Dial
+from duckmf.algorithms.with_time_terms import TIME_TERMS
 from duckmf.kernels.threads import Workers
 from duckmf.model.factors import Factors, Known
 from duckmf.model.temporal import Temporal
@@ -39,7 +39,9 @@ from duckmf.ratings.matrix import Ratings
 class TimesvdppOptions(SvdppOptions):
     """The options of `algorithm := 'timesvdpp'`."""
 
-    temporal: tuple[str, ...] = option(PARTS, "the time terms that are learnt", choices=PARTS)
+    temporal: tuple[str, ...] = option(
+        TIME_TERMS, "the time terms that are learnt", choices=TIME_TERMS
+    )
 
 
 class Timesvdpp(Svdpp):

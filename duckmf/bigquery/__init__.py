@@ -14,13 +14,13 @@ Ours are CREATE MODEL, DROP MODEL, and statements that call functions of ML. Eve
 everything in a statement of ours that BigQuery ML does not add (the query after AS, the query
 around ML.RECOMMEND(...)), reaches DuckDB byte for byte. A model is the ordinary model relation.
 
-script      a script as its statements
-words       the words of a statement; dialect, reader, grammar: what they say
-google      queries in Google's SQL
-options     OPTIONS(...): the table of options; holdout: DATA_SPLIT_...; tuning: HPARAM_...
-create      CREATE MODEL and DROP MODEL as SQL of DuckDB
-functions   ML.RECOMMEND(...) and the others as SQL of DuckDB; evaluate and trials: two of them
-catalog     what the database has under a name
+script        a script as its statements
+words         the words of a statement; dialect, reader, grammar: what they say
+google        queries in Google's SQL
+options       OPTIONS(...): the table of options; holdout: DATA_SPLIT_...; hparams: HPARAM_...
+create        CREATE MODEL and DROP MODEL as SQL of DuckDB
+ml_functions  ML.RECOMMEND(...) and the others as SQL of DuckDB; evaluate and trials: two of them
+catalog       what the database has under a name
 """
 
 from __future__ import annotations
@@ -73,10 +73,10 @@ def translate(con: duckdb.DuckDBPyConnection, statement: Statement) -> str:
     """
     if not statement.words:
         return statement.text
-    from duckmf.bigquery import create, functions, grammar
+    from duckmf.bigquery import create, grammar, ml_functions
 
     if statement.kind == "create":
         return create.create_sql(con, grammar.create_model(statement))
     if statement.kind == "drop":
         return create.drop_sql(con, grammar.drop_model(statement))
-    return functions.translated(con, grammar.whole(statement))
+    return ml_functions.translated(con, grammar.whole(statement))

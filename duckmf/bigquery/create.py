@@ -12,11 +12,11 @@ from dataclasses import replace
 
 import duckdb
 
-from duckmf.bigquery import catalog, functions
+from duckmf.bigquery import catalog, ml_functions
 from duckmf.bigquery.evaluate import evaluation
 from duckmf.bigquery.grammar import CreateModel, DropModel
 from duckmf.bigquery.names import identifier, literal
-from duckmf.bigquery.options import RANKING, TRAIN, Training, training
+from duckmf.bigquery.options import RANKING, TRAIN, FitCall, fit_call
 from duckmf.errors import BigQueryError
 
 QUERY, SOURCE, MODEL = "mf__bq_query", "mf__bq_source", "mf__bq_trained"
@@ -29,7 +29,7 @@ def create_sql(con: duckdb.DuckDBPyConnection, statement: CreateModel) -> str:
     Raises:
         BigQueryError: an option is wrong, or the name is taken.
     """
-    asked = training(statement.options)
+    asked = fit_call(statement.options)
     there = catalog.find(con, statement.name)
     if there is not None and there.info is None:
         raise BigQueryError(
@@ -43,7 +43,7 @@ def create_sql(con: duckdb.DuckDBPyConnection, statement: CreateModel) -> str:
             f"CREATE MODEL: there is a model {statement.name} already; write CREATE OR REPLACE "
             "MODEL, or IF NOT EXISTS."
         )
-    query = functions.translated(con, statement.query)
+    query = ml_functions.translated(con, statement.query)
     if asked.split.by_count:
         ((n,),) = con.sql(f"SELECT count(*) FROM (\n{query}\n)").fetchall()
         asked = replace(asked, split=asked.split.of(n))
@@ -51,7 +51,7 @@ def create_sql(con: duckdb.DuckDBPyConnection, statement: CreateModel) -> str:
     return f"{create} {statement.name.sql} AS\n{_model(asked, query)}"
 
 
-def _model(asked: Training, query: str) -> str:
+def _model(asked: FitCall, query: str) -> str:
     parts = {QUERY: f"\n{query}\n"}
     fit, held_out = (_tuned if asked.tuned else _trained)(asked, parts)
     parts[MODEL] = fit
@@ -63,7 +63,7 @@ def _model(asked: Training, query: str) -> str:
     )
 
 
-def _trained(asked: Training, parts: dict[str, str]) -> tuple[str, str | None]:
+def _trained(asked: FitCall, parts: dict[str, str]) -> tuple[str, str | None]:
     """The call of mf_fit, over relations that it adds, and the rows that were held out."""
     held_out = asked.split.held_out(asked.user, asked.item, QUERY)
     if held_out is None:
@@ -75,7 +75,7 @@ def _trained(asked: Training, parts: dict[str, str]) -> tuple[str, str | None]:
     return call, f"FROM {SOURCE} WHERE {HELD_OUT}"
 
 
-def _tuned(asked: Training, parts: dict[str, str]) -> tuple[str, str | None]:
+def _tuned(asked: FitCall, parts: dict[str, str]) -> tuple[str, str | None]:
     """The call of mf_fit_best, over relations that it adds, and the rows of the test."""
     part = asked.split.part(asked.user, asked.item)
     if part is None:
@@ -88,13 +88,13 @@ def _tuned(asked: Training, parts: dict[str, str]) -> tuple[str, str | None]:
     return call, f"FROM {SOURCE} WHERE {PART} = 'TEST'" if has_test else None
 
 
-def _call(function: str, source: str, asked: Training, more: dict[str, str]) -> str:
+def _call(function: str, source: str, asked: FitCall, more: dict[str, str]) -> str:
     columns = ", ".join(map(identifier, (asked.user, asked.item, asked.rating)))
     given = ", ".join(f"{name} := {value}" for name, value in (asked.arguments | more).items())
     return f"FROM {function}({source}, {columns}, {given})"
 
 
-def _noted(asked: Training, held_out: str | None) -> str:
+def _noted(asked: FitCall, held_out: str | None) -> str:
     """What info says under "bigquery", as SQL."""
     columns = {"user": asked.user, "item": asked.item, "rating": asked.rating}
     noted = literal(json.dumps({"bigquery": {"columns": columns}}))

@@ -33,7 +33,7 @@ TENTH = 0.1
 
 
 @dataclass(frozen=True)
-class Split:
+class DataSplit:
     """How rows are held out of training."""
 
     method: str = "NO_SPLIT"
@@ -46,15 +46,15 @@ class Split:
         """Whether the share depends on the number of rows."""
         return self.method in ("AUTO_SPLIT", "RANDOM") and not self.fraction
 
-    def of(self, n: int) -> Split:
+    def of(self, n: int) -> DataSplit:
         """The same for a query of n rows."""
         if not self.by_count:
             return self
         if n < FEW:
-            return Split()
+            return DataSplit()
         if self.test is not None:
-            return Split("RANDOM", TENTH, "", TENTH)
-        return Split("RANDOM", SHARE if n <= MANY else PART / n)
+            return DataSplit("RANDOM", TENTH, "", TENTH)
+        return DataSplit("RANDOM", SHARE if n <= MANY else PART / n)
 
     def part(self, user: str, item: str) -> str | None:
         """SQL for 'TRAIN', 'EVAL' or 'TEST', where options are searched; None for no parts."""
@@ -101,7 +101,7 @@ class Split:
 )"""
 
 
-def split_of(options: dict[str, Constant], *, tuned: bool) -> Split:
+def split_of(options: dict[str, Constant], *, tuned: bool) -> DataSplit:
     """Read the options of the split.
 
     Raises:
@@ -118,7 +118,7 @@ def split_of(options: dict[str, Constant], *, tuned: bool) -> Split:
             "out, or 'CUSTOM' names; give one of them."
         )
     test = _test(options, tuned)
-    return Split(method, _fraction(method, options), _column(method, options), test)
+    return DataSplit(method, _fraction(method, options), _column(method, options), test)
 
 
 def _test(options: dict[str, Constant], tuned: bool) -> float | None:

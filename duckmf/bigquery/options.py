@@ -17,7 +17,7 @@ EARLY_STOP           patience = 1 (true): stop after the first epoch that gains 
 MIN_REL_PROGRESS     relative_tolerance: what is too little, as a share of the loss (0.01). The loss
                      of als is the mean squared error; that of rows held out decides, if there are
 DATA_SPLIT_...       the rows that are held out, see holdout.py
-NUM_TRIALS, ...      options that are searched, see tuning.py
+NUM_TRIALS, ...      options that are searched, see hparams.py
 
 All options of mf_fit are taken beside them, under their own names; ts and validation name columns
 of the query. Of two options that say the same only one may be given. The defaults above hold for
@@ -34,10 +34,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 
-from duckmf.bigquery.holdout import Split, split_of
+from duckmf.bigquery.holdout import DataSplit, split_of
+from duckmf.bigquery.hparams import SEARCHED, default_searches, search_arguments, search_sql
 from duckmf.bigquery.names import identifier, literal
-from duckmf.bigquery.reader import Constant, Search
-from duckmf.bigquery.tuning import SEARCHED, default_searches, search_sql, tuning_of
+from duckmf.bigquery.reader import Constant, HparamValues
 from duckmf.connection import sqlfiles
 from duckmf.errors import BigQueryError
 
@@ -77,19 +77,19 @@ COLUMNS = ("ts", "validation")  # options of mf_fit that name columns here
 
 
 @dataclass(frozen=True)
-class Training:
+class FitCall:
     """What OPTIONS(...) ask of mf_fit."""
 
     user: str  # names of the query's columns
     item: str
     rating: str
     algorithm: str
-    split: Split
+    split: DataSplit
     tuned: bool  # by mf_fit_best, else by mf_fit
     arguments: dict[str, str]  # of that function: SQL, which may ask the relation TRAIN
 
 
-def training(options: dict[str, Constant]) -> Training:
+def fit_call(options: dict[str, Constant]) -> FitCall:
     """Read the options of CREATE MODEL.
 
     Raises:
@@ -100,8 +100,8 @@ def training(options: dict[str, Constant]) -> Training:
     for name, value in given.items():
         _check(name, value)
     algorithm = _algorithm(given, own)
-    tuning = tuning_of(given, own, algorithm in RANKING)
-    if tuning is not None and algorithm in NATIVE.values():
+    search = search_arguments(given, own, algorithm in RANKING)
+    if search is not None and algorithm in NATIVE.values():
         searches = default_searches(given, own)
         given |= {name: searches[name] for name in searches if _applies(name, algorithm, own)}
     for name, same in SAME.items():
@@ -112,9 +112,9 @@ def training(options: dict[str, Constant]) -> Training:
     )
     arguments = _meanings(given, own, algorithm, identifier(rating))
     arguments |= {name: _argument(name, value) for name, value in own.items()}
-    arguments |= {"algorithm": literal(algorithm)} | (tuning.arguments if tuning else {})
-    split = split_of(given, tuned=tuning is not None)
-    return Training(user, item, rating, algorithm, split, tuning is not None, arguments)
+    arguments |= {"algorithm": literal(algorithm)} | (search or {})
+    split = split_of(given, tuned=search is not None)
+    return FitCall(user, item, rating, algorithm, split, search is not None, arguments)
 
 
 def _applies(name: str, algorithm: str, own: dict[str, Constant]) -> bool:
@@ -134,7 +134,7 @@ def ours() -> tuple[str, ...]:
 
 
 def _argument(name: str, value: Constant) -> str:
-    if isinstance(value, Search):
+    if isinstance(value, HparamValues):
         return search_sql(name, value)
     return identifier(str(value)) if name in COLUMNS else literal(value)
 
@@ -189,8 +189,8 @@ def _penalty(l2: Constant, ranking: bool, rating: str) -> dict[str, str]:
     if ranking:
         return {"regularization": _argument("L2_REG", l2), "regularization_scaling": "0"}
     scale = f" / coalesce(nullif(stddev_pop({rating}), 0), 1)"
-    searched = isinstance(l2, Search)
-    value = search_sql("L2_REG", l2, scale) if isinstance(l2, Search) else literal(l2) + scale
+    searched = isinstance(l2, HparamValues)
+    value = search_sql("L2_REG", l2, scale) if isinstance(l2, HparamValues) else literal(l2) + scale
     biases = {} if searched else {"bias_regularization": literal(l2)}
     return {
         "regularization": f"(SELECT {value} FROM {TRAIN})",
@@ -221,7 +221,7 @@ def _check(name: str, value: Constant) -> None:
         near = get_close_matches(name, [*CHECKS, *map(str.upper, ours())], n=1)
         hint = f"Did you mean {near[0]}?" if near else "The README lists the options."
         raise error(f"{name} is no option of a matrix factorization; leave it out. {hint}")
-    if isinstance(value, Search):
+    if isinstance(value, HparamValues):
         if name not in SEARCHED:
             raise error(f"{name} cannot be searched; give one value.")
         return

@@ -15,14 +15,14 @@ from duckmf.errors import BigQueryError
 
 
 @dataclass(frozen=True)
-class Search:
+class HparamValues:
     """HPARAM_RANGE(low, high) or HPARAM_CANDIDATES([...]): values to try."""
 
     kind: str  # 'range' or 'candidates'
     values: list[Constant]
 
 
-Constant = str | int | float | bool | None | list["Constant"] | Search
+Constant = str | int | float | bool | None | list["Constant"] | HparamValues
 
 _STRINGS = {TokenType.STRING, TokenType.NATIONAL_STRING, TokenType.RAW_STRING}
 _FORMS = {"HPARAM_RANGE": "range", "HPARAM_CANDIDATES": "candidates"}
@@ -94,16 +94,16 @@ class Reader:
             self.i += 1
             return _WORDS[bare(self.words[self.i - 1])]
         if self.next in _FORMS:
-            return self._search()
+            return self._hparam_values()
         return list(self._items("[", "]")) if self.next == "[" else self._number()
 
-    def _search(self) -> Search:
+    def _hparam_values(self) -> HparamValues:
         form = _FORMS[self.next]
         self.i += 1
         values = list(self._items("(", ")"))
         if form == "candidates" and len(values) == 1 and isinstance(values[0], list):
             values = values[0]
-        return Search(form, values)
+        return HparamValues(form, values)
 
     def _items(self, begin: str, end: str) -> Iterator[Constant]:
         self.expect(begin)

@@ -30,15 +30,15 @@ from duckmf.arrow import (
 )
 from duckmf.connection import functions
 from duckmf.connection.arrow_types import arrow_type
-from duckmf.connection.catalogue import heads
+from duckmf.connection.model_heads import heads
 from duckmf.errors import DuckMFError
 from duckmf.model import incoming
 from duckmf.ranking.topk import Ranking
-from duckmf.statements.content import projected
-from duckmf.statements.cross_validation import CrossValidation
+from duckmf.statements.cross_validate import CrossValidation
 from duckmf.statements.fit import Fit
 from duckmf.statements.fold_in import FoldIn
 from duckmf.statements.prepared import Origin, Prepared
+from duckmf.statements.project import projected
 from duckmf.statements.registry import Runs
 from duckmf.statements.requests import (
     CrossValidationRequest,

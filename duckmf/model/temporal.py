@@ -125,7 +125,7 @@ def day_numbers(times: NDArray[np.float64]) -> NDArray[np.int32]:
 
 @dataclass(frozen=True)
 class Temporal:
-    """The time terms of one model, by code; a part that is off is None."""
+    """The time terms of one model, by code; a kind that is off is None."""
 
     span: Span
     centers: NDArray[np.float64]  # (n_users,) t_u; for users without ratings the mean of all

@@ -39,7 +39,7 @@ class Ranking:
     ) -> None:
         """Lay out the items of a score: mu + b_u + b_i + <p, q>, or with `cosine` that of p and q.
 
-        codes: (n_items,), each once, from 0; places: (n_items,), from 0, the order of items of equal score;
+        codes: (n_items,), each once, from 0; places: (n_items,), from 0, the order of equal scores;
         weights: (n_items,), b_i or, for cosines, <q, q>; Q: (n_items, n_factors). `fused` tells
         whether DuckDB multiplies and adds in one rounding.
         """

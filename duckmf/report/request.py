@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Titles:
+class TitlesAndColors:
     """The items' titles and what colours them, over the columns of a relation."""
 
     relation: str
@@ -32,5 +32,5 @@ class Request:
 
     database: str
     model: str
-    titles: Titles | None = None
+    titles: TitlesAndColors | None = None
     held_out: HeldOut | None = None

@@ -37,7 +37,7 @@ _BEFORE_RELATION = re.compile(r"\b(from|join|into|table|update|describe)\s*$", r
 _SIMPLE = re.compile(r"[a-z_]\w*", re.IGNORECASE)
 
 
-class Name(NamedTuple):
+class Suggestion(NamedTuple):
     """A suggestion, how many characters before the cursor it replaces, and what it is."""
 
     text: str
@@ -72,7 +72,7 @@ class Catalog:
         return '"' + name.replace('"', '""') + '"'
 
 
-def suggestions(catalog: Catalog, before: str, text: str) -> Iterator[Name]:
+def suggestions(catalog: Catalog, before: str, text: str) -> Iterator[Suggestion]:
     """What the word before the cursor may become, the likeliest first.
 
     Args:
@@ -93,7 +93,7 @@ def suggestions(catalog: Catalog, before: str, text: str) -> Iterator[Name]:
     for written, meaning in names:
         if written.strip('"').lower().startswith(wanted) and written not in given:
             given.add(written)
-            yield Name(written, len(word), meaning)
+            yield Suggestion(written, len(word), meaning)
 
 
 def _names(catalog: Catalog, before: str, word: str, text: str) -> Iterator[tuple[str, str]]:

@@ -20,7 +20,7 @@ from pygments.lexers.sql import SqlLexer
 
 import duckmf
 from duckmf.errors import DuckMFError
-from duckmf.shell import statements
+from duckmf.shell import splitting
 from duckmf.shell.completion import Catalog, suggestions
 from duckmf.shell.session import Session
 from duckmf.statements import interrupts
@@ -95,7 +95,7 @@ def _keys() -> KeyBindings:
 
     @Condition
     def ended() -> bool:
-        return statements.is_complete(get_app().current_buffer.text)
+        return splitting.is_complete(get_app().current_buffer.text)
 
     @keys.add("enter", filter=ended)
     def accept(event: KeyPressEvent) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import duckdb
 
 from duckmf import bigquery
-from duckmf.shell import commands, output, statements
+from duckmf.shell import commands, output, splitting
 
 CHANGES = (["Count"], ["Success"])  # what DuckDB 2.0 answers where there is nothing to show
 
@@ -34,7 +34,7 @@ class Session:
 
     def script(self, lines: Iterable[str]) -> None:
         """Run the statements and dot commands of a script, up to the first that fails."""
-        for item in statements.items(lines):
+        for item in splitting.items(lines):
             self.run(item)
 
     def run(self, item: str) -> None:
@@ -47,7 +47,7 @@ class Session:
             KeyboardInterrupt: Ctrl-C ended the statement; it holds DuckDB's message.
             SystemExit: the command to leave.
         """
-        if statements.is_command(item):
+        if splitting.is_command(item):
             commands.run(self, item)
             return
         began, used = time.perf_counter(), os.times()

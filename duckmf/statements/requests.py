@@ -11,7 +11,7 @@ from duckmf.model.factors import SideName
 from duckmf.model.head import FORMAT, Head
 from duckmf.options import check_count, check_flag
 from duckmf.ratings.gathering import Counts
-from duckmf.tuning.tuning import LONGEST_LIST, Wanted
+from duckmf.tuning.study import LONGEST_LIST, Wanted
 
 MOST_FOLDS = 1000
 MOST_EPOCHS = 1000  # of an update

@@ -11,8 +11,8 @@ from duckmf.statements.fit import Fitting
 from duckmf.statements.progress import Progress
 from duckmf.statements.requests import TuningRequest
 from duckmf.statements.run import Outcome, Run
+from duckmf.tuning.study import Study
 from duckmf.tuning.trial import Trial, row
-from duckmf.tuning.tuning import Tuning
 
 
 class Trials:
@@ -25,8 +25,8 @@ class Trials:
             OptionError: something of it cannot be used.
         """
         recipe = request.algorithm, request.options
-        self.tuning = Tuning(request.wanted, *recipe, request.counts, request.fused)
-        names = ", ".join(recipe.name for recipe in self.tuning.examples)
+        self.study = Study(request.wanted, *recipe, request.counts, request.fused)
+        names = ", ".join(recipe.name for recipe in self.study.examples)
         self.progress = Progress(names, request.progress, request.function)
         self.started = False
         self.more = True  # steps, once it has started
@@ -35,11 +35,11 @@ class Trials:
     @property
     def threads(self) -> int | None:
         """The threads that all trials share; None for DuckDB's own."""
-        return self.tuning.examples[0].options.threads
+        return self.study.examples[0].options.threads
 
     def start(self, rows: Triples, shape: tuple[int, int], run: Run) -> None:
         """Lay out the first trial."""
-        self._steps = self.tuning.steps(rows, shape, run.workers)
+        self._steps = self.study.steps(rows, shape, run.workers)
         self.started = True
 
     def step(self) -> None:
@@ -51,16 +51,16 @@ class Trials:
             self._show(trial)
 
     def _show(self, trial: Trial) -> None:
-        tuning = self.tuning
-        notes = {"trial": f"{trial.number}/{tuning.n_trials}"}
-        best = tuning.ranked()[0].value
+        study = self.study
+        notes = {"trial": f"{trial.number}/{study.n_trials}"}
+        best = study.ranked()[0].value
         if best is not None:
-            notes[tuning.objective.name] = f"{best:.4f}"
-        self.progress.move(self._done, self._done + tuning.left, notes)
+            notes[study.objective.name] = f"{best:.4f}"
+        self.progress.move(self._done, self._done + study.left, notes)
 
     def rows(self, run: Run) -> list[dict[str, Any]]:
         """All trials as `mf_tune` returns them, the best first."""
-        ranked, objective = self.tuning.ranked(), self.tuning.objective.name
+        ranked, objective = self.study.ranked(), self.study.objective.name
         rows = [row(trial, rank, objective, run.threads) for rank, trial in enumerate(ranked, 1)]
         return [
             one if one["error"] is None else one | {"error": f"{run.function}: {one['error']}"}
@@ -79,7 +79,7 @@ class Tune(Run):
         """
         self._trials = Trials(request)
         super().__init__(request, self._trials.threads)
-        self._trials.tuning.check(request.counts)
+        self._trials.study.check(request.counts)
 
     @property
     def between_epochs(self) -> bool:
@@ -121,7 +121,7 @@ class FitBest(Fitting):
         self._trials = Trials(request)
         self._wanted = request.progress
         super().__init__(request, self._trials.threads, self._trials.progress)
-        self._trials.tuning.check(request.counts)
+        self._trials.study.check(request.counts)
 
     @property
     def between_epochs(self) -> bool:
@@ -151,13 +151,13 @@ class FitBest(Fitting):
         return None
 
     def _train_the_best(self) -> None:
-        tuning = self._trials.tuning
-        best = tuning.best
+        study = self._trials.study
+        best = study.best
         self._tuned = {
-            "objective": tuning.objective.name,
+            "objective": study.objective.name,
             "value": best.value,
             "trials": self._trials.rows(self),
-            "seconds": sum(trial.seconds for trial in tuning.trials),
+            "seconds": sum(trial.seconds for trial in study.trials),
         }
         self._progress.close()
         self._progress = Progress(best.recipe.name, self._wanted, self.function)

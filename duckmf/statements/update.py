@@ -26,7 +26,6 @@ from duckmf.model.stored import Batch, concatenated, row_numbers
 from duckmf.ratings.matrix import Ratings, Rows, Triples, canonical
 from duckmf.statements.requests import UpdateRequest
 from duckmf.statements.run import Made, Outcome, Run
-from duckmf.statements.sides import Side
 from duckmf.statements.solving import (
     check_implicit,
     check_kept,
@@ -39,6 +38,7 @@ from duckmf.statements.solving import (
     solvable,
     temporal_of,
 )
+from duckmf.statements.updated_side import UpdatedSide
 
 EPOCHS = 3
 STEP_EPOCHS = 20  # where they are passes of steps, each of little cost
@@ -88,8 +88,8 @@ class Update(Run):
         items = self._stored["items"]
         new = self.gathering.complete(n_rows, sum(len(batch.codes) for batch in items))
         n_factors, n_implicit = n_factors_of(self._options), n_implicit_of(self._options)
-        self.users = Side.of("users", self._stored["users"], new.users, (n_factors, 0))
-        self.items = Side.of("items", items, new.items, (n_factors, n_implicit))
+        self.users = UpdatedSide.of("users", self._stored["users"], new.users, (n_factors, 0))
+        self.items = UpdatedSide.of("items", items, new.items, (n_factors, n_implicit))
         for side, batches in self._stored.items():
             check_learnt(side, batches, self._head, self._algorithm, self._options)
         check_implicit(self._options, any(batch.implicit_factors.size for batch in items))
@@ -255,7 +255,7 @@ class Update(Run):
 
 def timed_by_item(ratings: Ratings, workers: Workers) -> Rows:
     """The ratings by item, with the times that those by user have."""
-    from duckmf.algorithms.temporal import places_by_item
+    from duckmf.algorithms.with_time_terms import places_by_item
 
     by_user, by_item = ratings.by_user, ratings.by_item
     assert by_user.times is not None, "a model with time terms needs times"

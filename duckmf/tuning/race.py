@@ -60,7 +60,7 @@ class Course:
 
 
 class Race:
-    """The trials of one tuning, as far as they have come."""
+    """The trials of one study, as far as they have come."""
 
     def __init__(self) -> None:
         self._entered: Counter[Hashable] = Counter()

@@ -23,8 +23,8 @@ REPEATS = 200
 
 
 @dataclass(frozen=True)
-class Try:
-    """One combination of options."""
+class Combination:
+    """Options that one trial may have."""
 
     space: Space
     searched: dict[str, Any]
@@ -36,7 +36,7 @@ class Try:
 
 
 # The loss of a trial, None if it failed; and whether it came to its end.
-Outcome: TypeAlias = tuple[float | None, bool]
+TrialResult: TypeAlias = tuple[float | None, bool]
 
 
 class Search(Protocol):
@@ -44,11 +44,11 @@ class Search(Protocol):
 
     n_trials: int  # the most that it proposes
 
-    def propose(self, most: int) -> list[Try]:
+    def propose(self, most: int) -> list[Combination]:
         """What to try next, at most so many at once; nothing at the end."""
         ...
 
-    def learn(self, outcomes: list[Outcome]) -> None:
+    def learn(self, results: list[TrialResult]) -> None:
         """What came of the last proposals, in their order."""
         ...
 
@@ -68,17 +68,17 @@ def find(name: str, spaces: list[Space], n_trials: int, seed: int) -> Search:
     raise OptionError(f"search is {name!r}; give one of 'grid', 'random', 'tpe'.")
 
 
-def example(space: Space) -> Try:
+def example(space: Space) -> Combination:
     """One combination of a space."""
     listed = {name: values[0] for name, values in space.choices.items()}
-    return Try(space, listed | {name: span.low for name, span in space.ranges.items()})
+    return Combination(space, listed | {name: span.low for name, span in space.ranges.items()})
 
 
-def combinations(spaces: list[Space]) -> Iterator[Try]:
+def all_combinations(spaces: list[Space]) -> Iterator[Combination]:
     """All combinations of lists, the last option changing first."""
     for space in spaces:
         for values in itertools.product(*space.choices.values()):
-            yield Try(space, dict(zip(space.choices, values, strict=True)))
+            yield Combination(space, dict(zip(space.choices, values, strict=True)))
 
 
 def size(spaces: list[Space]) -> float:
@@ -103,34 +103,34 @@ class GridSearch:
                 f"the grid has {n:,} combinations; choose search := 'random' or 'tpe' with "
                 "trials := ...."
             )
-        tries = in_order(shuffled(spaces, seed))
-        self.n_trials = len(tries)
-        self._rest = iter(tries)
+        combinations = in_order(shuffled(spaces, seed))
+        self.n_trials = len(combinations)
+        self._rest = iter(combinations)
 
-    def propose(self, most: int) -> list[Try]:
+    def propose(self, most: int) -> list[Combination]:
         """What to try next; nothing at the end."""
         return list(itertools.islice(self._rest, most))
 
-    def learn(self, outcomes: list[Outcome]) -> None:
+    def learn(self, results: list[TrialResult]) -> None:
         """All is tried, whatever comes of it."""
 
 
-def shuffled(spaces: list[Space], seed: int) -> list[Try]:
+def shuffled(spaces: list[Space], seed: int) -> list[Combination]:
     """All combinations in an order drawn by the seed."""
-    tries = list(combinations(spaces))
-    return [tries[n] for n in np.random.default_rng(seed).permutation(len(tries))]
+    combinations = list(all_combinations(spaces))
+    return [combinations[n] for n in np.random.default_rng(seed).permutation(len(combinations))]
 
 
-def in_order(tries: list[Try]) -> list[Try]:
+def in_order(combinations: list[Combination]) -> list[Combination]:
     """Those in the middle of their lists first: what is at their ends meets something to beat."""
-    return sorted(tries, key=_distance)
+    return sorted(combinations, key=_distance)
 
 
-def _distance(tried: Try) -> float:
+def _distance(combination: Combination) -> float:
     """How many places the values of lists lie from the middle, in sum."""
     return sum(
-        abs(values.index(tried.searched[name]) - (len(values) - 1) / 2)
-        for name, values in tried.space.choices.items()
+        abs(values.index(combination.searched[name]) - (len(values) - 1) / 2)
+        for name, values in combination.space.choices.items()
     )
 
 
@@ -150,15 +150,15 @@ class RandomSearch:
         listed = shuffled(spaces, seed) if n <= FEW else []
         self._rest = itertools.islice(fresh(spread(spaces, seed), listed), self.n_trials)
 
-    def propose(self, most: int) -> list[Try]:
+    def propose(self, most: int) -> list[Combination]:
         """What to try next; nothing at the end."""
         return list(itertools.islice(self._rest, most))
 
-    def learn(self, outcomes: list[Outcome]) -> None:
+    def learn(self, results: list[TrialResult]) -> None:
         """Points do not depend on what came before."""
 
 
-def spread(spaces: list[Space], seed: int) -> Iterator[Try]:
+def spread(spaces: list[Space], seed: int) -> Iterator[Combination]:
     """The combinations that a sequence of points comes upon, without end.
 
     A point has a coordinate for each option of the algorithm with the most, and one that tells the
@@ -176,21 +176,23 @@ def spread(spaces: list[Space], seed: int) -> Iterator[Try]:
                 for name, values in space.choices.items()
             }
             searched |= {name: span.at(next(rest)) for name, span in space.ranges.items()}
-            yield Try(space, searched)
+            yield Combination(space, searched)
 
 
-def fresh(tries: Iterable[Try], listed: Iterable[Try]) -> Iterator[Try]:
-    """Tries without those that came before, until nothing new comes; then what else is listed."""
+def fresh(
+    combinations: Iterable[Combination], listed: Iterable[Combination]
+) -> Iterator[Combination]:
+    """Those that did not come before, until nothing new comes; then what else is listed."""
     seen: set[str] = set()
     repeats = 0
-    for tried in tries:
-        repeats = repeats + 1 if tried.key in seen else 0
+    for combination in combinations:
+        repeats = repeats + 1 if combination.key in seen else 0
         if repeats == REPEATS:
             break
         if not repeats:
-            seen.add(tried.key)
-            yield tried
-    yield from (tried for tried in listed if tried.key not in seen)
+            seen.add(combination.key)
+            yield combination
+    yield from (combination for combination in listed if combination.key not in seen)
 
 
 class TpeSearch:
@@ -216,35 +218,35 @@ class TpeSearch:
         sampler = optuna.samplers.TPESampler(seed=seed % 2**32, n_startup_trials=self._drawn_evenly)
         self._study = optuna.create_study(direction="minimize", sampler=sampler)
         optuna.logging.set_verbosity(verbosity)
-        self._known: dict[str, Outcome] = {}
+        self._known: dict[str, TrialResult] = {}
         self._asked: dict[str, list[Any]] = {}  # optuna's trials of each combination under way
 
-    def propose(self, most: int) -> list[Try]:
+    def propose(self, most: int) -> list[Combination]:
         """What to try next: some of the first ones, later one at a time, since each teaches."""
         most = min(most, max(1, self._drawn_evenly - len(self._known)))
         most = min(most, self.n_trials - len(self._known))
-        tries: list[Try] = []
+        combinations: list[Combination] = []
         for _ in range(REPEATS):
-            if len(tries) == most:
+            if len(combinations) == most:
                 break
             trial, drawn = self._draw()
             if drawn.key in self._known:
                 self._tell(trial, *self._known[drawn.key])
                 continue
             if drawn.key not in self._asked:
-                tries.append(drawn)
+                combinations.append(drawn)
             self._asked.setdefault(drawn.key, []).append(trial)
-        return tries
+        return combinations
 
-    def learn(self, outcomes: list[Outcome]) -> None:
+    def learn(self, results: list[TrialResult]) -> None:
         """Remember what came of the last proposals."""
-        for (key, trials), outcome in zip(self._asked.items(), outcomes, strict=True):
-            self._known[key] = outcome
+        for (key, trials), result in zip(self._asked.items(), results, strict=True):
+            self._known[key] = result
             for trial in trials:
-                self._tell(trial, *outcome)
+                self._tell(trial, *result)
         self._asked.clear()
 
-    def _draw(self) -> tuple[Any, Try]:
+    def _draw(self) -> tuple[Any, Combination]:
         trial = self._study.ask()
         space = self._spaces[trial.suggest_categorical("algorithm", list(self._spaces))]
         searched = {
@@ -255,7 +257,7 @@ class TpeSearch:
         }
         for name, span in space.ranges.items():
             searched[name] = _suggested(trial, f"{space.name} {name}", span)
-        return trial, Try(space, searched)
+        return trial, Combination(space, searched)
 
     def _tell(self, trial: Any, loss: float | None, complete: bool) -> None:
         if loss is None:

@@ -1,4 +1,4 @@
-"""What a tuning may try: for each algorithm, the options that are given as lists or ranges."""
+"""What a study may try: for each algorithm, the options that are given as lists or ranges."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from duckmf.algorithms.recipe import Recipe
 from duckmf.errors import OptionError
 from duckmf.ratings.gathering import Counts
 
-# Options that all trials of a tuning share: what they are judged by, and how they run.
+# Options that all trials of a study share: what they are judged by, and how they run.
 SHARED = frozenset({"seed", "duplicates", "validation_fraction", "keep_seen", "threads"})
 
 

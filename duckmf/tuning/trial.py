@@ -54,7 +54,7 @@ class Objective:
         return value if self.is_error else -value
 
 
-class Runner:
+class RunningTrial:
     """A trial under way."""
 
     def __init__(self, trial: Trial, judge: Judge, objective: Objective) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from duckmf.algorithms.als import Als, AlsOptions, Penalty, Side, solve
+from duckmf.algorithms.als import Als, AlsOptions, PaddedSide, Penalty, solve
 from duckmf.errors import TrainingError
 from duckmf.kernels.threads import Workers
 from duckmf.ratings.matrix import Ratings, Rows
@@ -42,7 +42,7 @@ def random_ratings(n_users=60, n_items=40, density=0.3, seed=0, scale=1.0):
 def random_side(n, n_factors, seed=1):
     """Factors and biases of n rows, normal with deviation 0.3."""
     rng = np.random.default_rng(seed)
-    return Side.of(
+    return PaddedSide.of(
         rng.normal(0, 0.3, (n, n_factors)).astype(np.float32),
         rng.normal(0, 0.3, n).astype(np.float32),
     )
@@ -84,7 +84,7 @@ def test_row_solve_equals_naive_solve(n_factors, scaling):
 def test_row_longer_than_a_batch_equals_naive_solve():
     rng = np.random.default_rng(3)
     ratings = both_ways(rng.normal(50, 20, (2, 301)))
-    items, users = random_side(301, 20), Side.zeros(2, 20)
+    items, users = random_side(301, 20), PaddedSide.zeros(2, 20)
     penalty = Penalty(factors=0.01, bias=0.01, scaling=0.0)
     solve(ratings.by_user, users, items, 50.0, penalty, ONE)
     for u in range(2):
@@ -166,8 +166,8 @@ def test_trained_user_folded_in_again_is_the_same():
     als, _ = train(random_ratings(), n_factors=9, epochs=3)
     model = als.factors()
     rows = als.ratings.by_user
-    folded = Side.zeros(len(rows), 9)
-    solve(rows, folded, Side.of(model.Q, model.item_bias), model.mu, als.penalty(None), ONE)
+    folded = PaddedSide.zeros(len(rows), 9)
+    solve(rows, folded, PaddedSide.of(model.Q, model.item_bias), model.mu, als.penalty(None), ONE)
     assert folded.unpadded().tobytes() == model.P.tobytes()
     assert folded.bias.tobytes() == model.user_bias.tobytes()
 

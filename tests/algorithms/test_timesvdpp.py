@@ -9,8 +9,8 @@ import pytest
 
 from duckmf import algorithms
 from duckmf.algorithms.svdpp import Svdpp, SvdppOptions
-from duckmf.algorithms.temporal import BIAS_PARTS, PARTS
 from duckmf.algorithms.timesvdpp import Timesvdpp, TimesvdppOptions
+from duckmf.algorithms.with_time_terms import BIAS_TERMS, TIME_TERMS
 from duckmf.kernels.svdpp import descend
 from duckmf.kernels.threads import Workers
 from duckmf.model.temporal import DAY, Span
@@ -101,7 +101,7 @@ def test_a_step_of_the_twin_goes_down_the_gradient_by_finite_differences():
 
 
 def test_without_parts_it_is_svdpp_and_without_drift_svdpp_with_biases(ratings):
-    for parts in ((), BIAS_PARTS):
+    for parts in ((), BIAS_TERMS):
         factors, losses = trained(ratings, temporal=parts)
         options = SvdppOptions(n_factors=4, epochs=4, temporal=parts)
         svdpp = algorithms.make(Svdpp, ratings, options, Workers(1))
@@ -111,7 +111,7 @@ def test_without_parts_it_is_svdpp_and_without_drift_svdpp_with_biases(ratings):
 
 
 def test_the_drift_of_factors_is_what_is_predicted_at_a_time(ratings):
-    factors, losses = trained(ratings, temporal=PARTS, temporal_regularization=1.0, epochs=8)
+    factors, losses = trained(ratings, temporal=TIME_TERMS, temporal_regularization=1.0, epochs=8)
     rows, temporal = ratings.by_user, factors.temporal
     users, items = rows.row_numbers(), rows.indices
     predicted = factors.predict(users, items, rows.times)
@@ -149,14 +149,14 @@ def test_a_planted_drift_of_factors_is_recovered():
     test = rng.random(len(cells)) < 0.2
     train = ratings_of(*(a[~test] for a in (users, items, values, times)), n_users, n_items)
     rmse = {}
-    for parts in (BIAS_PARTS, PARTS):
+    for parts in (BIAS_TERMS, TIME_TERMS):
         factors, _ = trained(
             train, 60, temporal=parts, temporal_regularization=0.5, regularization=0.3
         )
         predicted = factors.predict(users[test], items[test], times[test])
         rmse[parts] = np.sqrt(np.mean((predicted - values[test]) ** 2))
-    assert rmse[BIAS_PARTS] > 0.6
-    assert rmse[PARTS] < 0.35, "the noise is 0.2"
+    assert rmse[BIAS_TERMS] > 0.6
+    assert rmse[TIME_TERMS] < 0.35, "the noise is 0.2"
 
 
 @pytest.mark.parametrize("threads", [2, 3])

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from duckmf.algorithms import projection  # noqa: F401  # what it loads is not measured
-from duckmf.statements.content import projected
+from duckmf.statements.project import projected
 
 PER_ROW, N_FACTORS, PAGE = 10, 32, 4096
 

@@ -164,8 +164,8 @@ def test_few_rows_are_not_split_automatically(small):
 
 
 def test_many_rows_hold_out_ten_thousand():
-    assert bigquery.holdout.Split("AUTO_SPLIT").of(1_000_000).fraction == 0.01
-    assert bigquery.holdout.Split("RANDOM", 0.5).of(1_000_000).fraction == 0.5
+    assert bigquery.holdout.DataSplit("AUTO_SPLIT").of(1_000_000).fraction == 0.01
+    assert bigquery.holdout.DataSplit("RANDOM", 0.5).of(1_000_000).fraction == 0.5
 
 
 def test_a_random_split_is_the_same_for_the_same_rows(small):

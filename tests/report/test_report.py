@@ -21,9 +21,9 @@ from tests.conftest import MOVIELENS
 pytest.importorskip("altair")
 pytest.importorskip("vl_convert")
 
+from duckmf.report.database import ReportDatabase
 from duckmf.report.item_map import COLORS, grouped, labelled, principal_components
 from duckmf.report.request import Request
-from duckmf.report.source import Source
 
 SECTIONS = [
     "Learning",
@@ -212,11 +212,11 @@ def test_without_the_extra_the_command_says_what_to_install(monkeypatch, capsys)
 
 
 def test_of_many_users_a_sample_is_shown(database, monkeypatch, tmp_path):
-    monkeypatch.setattr("duckmf.report.source.USERS", 50)
+    monkeypatch.setattr("duckmf.report.database.USERS", 50)
     monkeypatch.setattr("duckmf.report.writer.USERS", 50)
-    source = Source(Request(database, "films"))
-    lists = source.con.sql("select count(distinct user_id) from mf__report_lists").fetchall()
-    source.close()
+    opened = ReportDatabase(Request(database, "films"))
+    lists = opened.con.sql("select count(distinct user_id) from mf__report_lists").fetchall()
+    opened.close()
     assert lists == [(50,)]
     assert "a sample of 50 of the 610 users" in report(database, tmp_path / "r.html", "films")
 

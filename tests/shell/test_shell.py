@@ -15,7 +15,7 @@ import pytest
 
 import duckmf
 from duckmf import cli
-from duckmf.shell import statements
+from duckmf.shell import splitting
 from tests.clients import process
 from tests.conftest import MOVIELENS
 
@@ -36,33 +36,33 @@ from tests.conftest import MOVIELENS
     ],
 )  # fmt: skip
 def test_statements_end_where_duckdb_says(text, complete, rest):
-    assert statements.split(text) == (complete, rest)
+    assert splitting.split(text) == (complete, rest)
 
 
 @pytest.mark.parametrize(
     "text", ["", "select 1;", ".tables", "  -- a comment", "select 1; -- and a comment", "/* a */"]
 )
 def test_what_can_run(text):
-    assert statements.is_complete(text)
+    assert splitting.is_complete(text)
 
 
 @pytest.mark.parametrize("text", ["select 1", "select 1; from", "select 'a;", "/* a", "select $$;"])
 def test_what_has_to_go_on(text):
-    assert not statements.is_complete(text)
+    assert not splitting.is_complete(text)
 
 
 def test_a_script_is_read_line_by_line():
     lines = iter(
         ["select\n", "1;\n", "  .mode csv \n", "-- why\n", ".tables\n", "from t; .timer on\n"]
     )
-    items = statements.items(lines)
+    items = splitting.items(lines)
     assert next(items) == "select\n1;"
     assert next(lines) == "  .mode csv \n"  # not read before the statement ran
     assert list(items) == [".tables", "from t;", ".timer on"]
 
 
 def test_a_dot_within_a_statement_is_no_command():
-    assert list(statements.items(["select $$\n", ".tables\n", "$$\n"])) == [
+    assert list(splitting.items(["select $$\n", ".tables\n", "$$\n"])) == [
         "select $$\n.tables\n$$\n"
     ]
 

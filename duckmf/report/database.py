@@ -20,7 +20,7 @@ import duckdb
 
 from duckmf.connection import plugin
 from duckmf.errors import CommandError
-from duckmf.report.request import HeldOut, Request, Titles
+from duckmf.report.request import HeldOut, Request, TitlesAndColors
 
 SQL = Path(__file__).parent / "sql"
 USERS = 10_000  # in the sample
@@ -28,7 +28,7 @@ USERS = 10_000  # in the sample
 Row = dict[str, Any]
 
 
-class Source:
+class ReportDatabase:
     """A read-only connection that holds the relations above."""
 
     def __init__(self, request: Request) -> None:
@@ -79,7 +79,7 @@ class Source:
         self.con.register(f"{name}_as", self.con.table(f"{name}_of").select(*columns))
         self.con.execute(f"create temp table {name} as from {name}_as")
 
-    def _add_titles(self, titles: Titles | None) -> None:
+    def _add_titles(self, titles: TitlesAndColors | None) -> None:
         if titles is None:
             self.run("no_titles")
             return

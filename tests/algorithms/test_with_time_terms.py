@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from duckmf import algorithms
-from duckmf.algorithms.temporal import BIAS_PARTS
+from duckmf.algorithms.with_time_terms import BIAS_TERMS
 from duckmf.kernels.threads import Workers
 from duckmf.model.temporal import DAY, Span, UserDays, day_numbers
 from duckmf.ratings.matrix import Ratings, Triples, canonical
-from tests.naive.temporal import NaiveTimeTerms, bin_of, dev
+from tests.naive.time_terms import NaiveTimeTerms, bin_of, dev
 
 NAMES = ["als", "svd", "svdpp", "bias"]
 
@@ -42,7 +42,7 @@ def errors_of(factors, ratings: Ratings) -> np.ndarray:
     return rows.values - factors.predict(rows.row_numbers(), rows.indices, rows.times)
 
 
-@pytest.mark.parametrize("parts", [*((part,) for part in BIAS_PARTS), BIAS_PARTS])
+@pytest.mark.parametrize("parts", [*((part,) for part in BIAS_TERMS), BIAS_TERMS])
 def test_the_terms_after_an_epoch_are_those_of_the_naive_twin(ratings, parts):
     options = {"temporal": parts, "time_bins": 7, "temporal_regularization": 3.0}
     factors = made("bias", ratings, **options)
@@ -53,7 +53,7 @@ def test_the_terms_after_an_epoch_are_those_of_the_naive_twin(ratings, parts):
     naive = NaiveTimeTerms(users, items, rows.times.tolist(), 7, 0.4, 3.0)
     left = rows.values - (found.mu + found.user_bias[users] + found.item_bias[items])
     for part, solve in zip(
-        BIAS_PARTS, (naive.solve_bins, naive.solve_drift, naive.solve_days), strict=True
+        BIAS_TERMS, (naive.solve_bins, naive.solve_drift, naive.solve_days), strict=True
     ):
         if part in parts:
             solve(left)
@@ -79,7 +79,7 @@ def test_the_terms_after_an_epoch_are_those_of_the_naive_twin(ratings, parts):
 
 def test_an_epoch_of_als_lowers_the_joint_objective(ratings):
     lambda_t = 2.0
-    als = made("als", ratings, temporal=BIAS_PARTS, n_factors=4, temporal_regularization=lambda_t)
+    als = made("als", ratings, temporal=BIAS_TERMS, n_factors=4, temporal_regularization=lambda_t)
     rows, centers = ratings.by_user, als.factors().temporal.centers
     usual = np.mean(
         np.square(Span.of(rows.times, 0.4).deviations(rows.times, centers[rows.row_numbers()]))
@@ -111,7 +111,7 @@ def test_an_epoch_of_als_lowers_the_joint_objective(ratings):
 def test_a_converged_model_is_stationary_by_finite_differences(ratings):
     """The gradient of each term, but for the multiplier that its constraint has in its row."""
     lambda_t = 2.0
-    bias = made("bias", ratings, temporal=BIAS_PARTS, temporal_regularization=lambda_t, time_bins=5)
+    bias = made("bias", ratings, temporal=BIAS_TERMS, temporal_regularization=lambda_t, time_bins=5)
     for number in range(1, 400):
         bias.epoch(number)
     f = bias.factors()
@@ -170,7 +170,7 @@ def test_any_number_of_threads_gives_the_same_bits(name):
     for threads in (1, 3):
         workers = Workers(threads)
         ratings = canonical(triples, 900, 400, "mean", workers)[0]
-        training = made(name, ratings, workers, temporal=BIAS_PARTS)
+        training = made(name, ratings, workers, temporal=BIAS_TERMS)
         losses = [training.epoch(1), training.epoch(2)]
         temporal = training.factors().temporal
         found.append((losses, temporal.bin_bias, temporal.drift, temporal.day_bias))
@@ -201,7 +201,7 @@ def planted(n_users: int = 150, n_items: int = 100, n: int = 9_000):
     return users, items, times, static, truth, rng.normal(0, 0.1, n)
 
 
-@pytest.mark.parametrize("part", BIAS_PARTS)
+@pytest.mark.parametrize("part", BIAS_TERMS)
 def test_a_planted_part_is_recovered(part):
     users, items, times, static, truth, noise = planted()
     values = (3 + static + truth[part] + noise).astype(np.float32)
@@ -243,7 +243,7 @@ def test_times_outside_of_training_have_the_nearest_bin_and_drift_and_no_day():
 
 def test_users_who_rated_on_one_day_have_no_day_term_and_all_parts_are_finite(ratings):
     for name in NAMES:
-        training = made(name, ratings, temporal=BIAS_PARTS)
+        training = made(name, ratings, temporal=BIAS_TERMS)
         training.epoch(1)
         f = training.factors()
         a, b = f.temporal.user_days.indptr[1:3]

@@ -1,4 +1,4 @@
-"""A tuning: trials on the same rows, some of them side by side, hopeless ones stopped early.
+"""A study: trials on the same rows, some of them side by side, hopeless ones stopped early.
 
 A trial is the training that mf_fit makes of its options with the same rows held out.
 """
@@ -20,9 +20,9 @@ from duckmf.ratings.matrix import Triples
 from duckmf.tuning import search
 from duckmf.tuning.judging import Division, Judge
 from duckmf.tuning.race import TENTHS, Race
-from duckmf.tuning.search import Search, Try
+from duckmf.tuning.search import Combination, Search
 from duckmf.tuning.space import spaces
-from duckmf.tuning.trial import Objective, Runner, Trial
+from duckmf.tuning.trial import Objective, RunningTrial, Trial
 
 TRIALS = 20
 LONGEST_LIST = 100_000
@@ -43,7 +43,7 @@ class Wanted:
     prune: Any
 
 
-class Tuning:
+class Study:
     """The trials of one statement."""
 
     def __init__(
@@ -70,7 +70,7 @@ class Tuning:
         self._search = self._find(wanted.search, wanted.trials)
         self._race = Race() if check_flag("prune", wanted.prune) else None
         self.trials: list[Trial] = []
-        self._abreast: list[Runner] = []
+        self._abreast: list[RunningTrial] = []
 
     @property
     def n_trials(self) -> int:
@@ -83,7 +83,7 @@ class Tuning:
         ended = [trial.epochs for trial in self.trials if trial.status != "running"]
         usual = sum(ended) / len(ended) if ended else self._abreast[0].course.epochs
         rest = (self.n_trials - len(self.trials)) * usual
-        return sum(runner.left for runner in self._abreast) + round(rest)
+        return sum(running.left for running in self._abreast) + round(rest)
 
     @property
     def best(self) -> Trial:
@@ -126,33 +126,34 @@ class Tuning:
             raise DataError(
                 f"no held-out row is relevant; objective '{self.objective.name}' needs some."
             )
-        while tries := self._search.propose(1 if self._race is None else ABREAST):
-            self._abreast = [self._runner(tried, judge) for tried in tries]
+        while combinations := self._search.propose(1 if self._race is None else ABREAST):
+            self._abreast = [self._running(combination, judge) for combination in combinations]
             yield from self._run()
-            self._search.learn([self._outcome(runner.trial) for runner in self._abreast])
+            self._search.learn([self._result(running.trial) for running in self._abreast])
 
-    def _runner(self, tried: Try, judge: Judge) -> Runner:
-        trial = Trial(len(self.trials) + 1, self._recipe(tried), tried.searched)
+    def _running(self, combination: Combination, judge: Judge) -> RunningTrial:
+        trial = Trial(len(self.trials) + 1, self._recipe(combination), combination.searched)
         self.trials.append(trial)
-        return Runner(trial, judge, self.objective)
+        return RunningTrial(trial, judge, self.objective)
 
     def _run(self) -> Iterator[Trial]:
         race, racing = self._race, self._abreast
         if race is not None:
-            race.enter(runner.course for runner in racing)
+            race.enter(running.course for running in racing)
         for tenth in range(1, TENTHS + 1):
-            for runner in racing:
-                for _ in runner.run(runner.course.goal(tenth)):
-                    yield runner.trial
+            for running in racing:
+                for _ in running.run(running.course.goal(tenth)):
+                    yield running.trial
             if race is not None:
                 racing = _promising(race, racing, tenth)
 
-    def _outcome(self, trial: Trial) -> tuple[float | None, bool]:
+    def _result(self, trial: Trial) -> tuple[float | None, bool]:
         loss = None if trial.value is None else self.objective.loss(trial.value)
         return loss, trial.status == "complete"
 
-    def _recipe(self, tried: Try) -> Recipe:
-        return Recipe.parse(tried.space.name, tried.space.fixed | tried.searched, self._counts)
+    def _recipe(self, combination: Combination) -> Recipe:
+        space, searched = combination.space, combination.searched
+        return Recipe.parse(space.name, space.fixed | searched, self._counts)
 
     def _objective(self, given: str | None) -> Objective:
         has_rating = self._counts.has_rating
@@ -181,15 +182,21 @@ class Tuning:
         return search.find(name, self._spaces, most, self.examples[0].options.seed)
 
 
-def _promising(race: Race, runners: list[Runner], tenth: int) -> list[Runner]:
+def _promising(race: Race, racing: list[RunningTrial], tenth: int) -> list[RunningTrial]:
     """Those that go on, or have come to their end; the others are stopped."""
-    runners = [runner for runner in runners if runner.trial.status != "failed"]
-    for runner in runners:
-        runner.mark()
-    race.pass_by((runner.course for runner in runners), tenth)
+    racing = [running for running in racing if running.trial.status != "failed"]
+    for running in racing:
+        running.mark()
+    race.pass_by((running.course for running in racing), tenth)
     hopeless = [
-        runner for runner in runners if runner.left and race.is_hopeless(runner.course, tenth)
+        running for running in racing if running.left and race.is_hopeless(running.course, tenth)
     ]
-    for runner in hopeless:
-        runner.stop()
-    return [runner for runner in runners if runner not in hopeless]
+    for running in hopeless:
+        running.stop()
+    return [running for running in racing if running not in hopeless]
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise OptionError(f"mf_fit: {name} is {value!r}; give true or false.")
+    return value

@@ -31,32 +31,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duckmf.algorithms.explicit import Explicit
-from duckmf.algorithms.temporal_parts import (
+from duckmf.algorithms.time_terms import (
     Dial,
     ItemBins,
-    Part,
+    TimeTerm,
     UserDay,
     UserDrift,
     pieces_of,
     times_of,
 )
 from duckmf.errors import OptionError
-from duckmf.kernels import temporal as kernels
+from duckmf.kernels import time_terms as kernels
 from duckmf.kernels.threads import Workers, row_pieces
 from duckmf.model.factors import Factors, Known
 from duckmf.model.temporal import Temporal
 from duckmf.options import Options, option
 from duckmf.ratings.matrix import Ratings, Rows
 
-BIAS_PARTS = ("item_bins", "user_drift", "user_day")
-PARTS = (*BIAS_PARTS, "factor_drift")
+BIAS_TERMS = ("item_bins", "user_drift", "user_day")
+TIME_TERMS = (*BIAS_TERMS, "factor_drift")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TemporalOptions(Options):
     """The options of the time terms."""
 
-    temporal: tuple[str, ...] = option((), "the time terms that are learnt", choices=BIAS_PARTS)
+    temporal: tuple[str, ...] = option((), "the time terms that are learnt", choices=BIAS_TERMS)
     time_bins: int = option(30, "bins of equal length for b_i(t)", low=1, high=10_000)
     temporal_regularization: float = option(20.0, "lambda of the time terms, in ratings", low=0.0)
     drift_exponent: float = option(0.4, "beta, of the days between t and t_u", low=0.0, high=1.0)
@@ -123,12 +123,12 @@ class WithTimeTerms(Explicit):
         self._places = places_by_item(by_user, len(by_item), workers)
         ridge, n_bins = options.temporal_regularization, options.time_bins
         bins = self._dial.span.bins(times_of(by_user), n_bins)
-        makers: dict[str, Callable[[], Part]] = {
+        makers: dict[str, Callable[[], TimeTerm]] = {
             "item_bins": lambda: ItemBins(by_user.indices, bins, (len(by_item), n_bins), ridge),
             "user_drift": lambda: UserDrift(by_user, self._dial, ridge),
             "user_day": lambda: UserDay(by_user, ridge),
         }
-        self._parts = [make() for name, make in makers.items() if name in options.temporal]
+        self._time_terms = [make() for name, make in makers.items() if name in options.temporal]
 
     @property
     def epochs(self) -> int:
@@ -138,26 +138,26 @@ class WithTimeTerms(Explicit):
     def epoch(self, number: int) -> float:
         """An epoch of the algorithm, then the time terms; the RMSE of what results."""
         self._base.epoch(number)
-        self._solve_parts()
+        self._solve_time_terms()
         squares = self._workers.map(self._squares, pieces_of(self._errors))
         return math.sqrt(math.fsum(squares) / len(self._errors))
 
     def start_from(self, known: Known) -> None:
         """Begin with a model's numbers but for its time terms, which are solved for them."""
         self._base.start_from(known)
-        self._solve_parts()
+        self._solve_time_terms()
 
-    def _solve_parts(self) -> None:
+    def _solve_time_terms(self) -> None:
         by_user, by_item = self._left.by_user, self._left.by_item
         self._subtract_scores(self._base.factors())
-        for part in self._parts:
-            part.solve(self._errors, by_user.values, self._workers)
+        for term in self._time_terms:
+            term.solve(self._errors, by_user.values, self._workers)
         np.take(by_user.values, self._places, out=by_item.values)
 
     def factors(self) -> Factors:
         """Those of the algorithm, with the time terms."""
         factors = self._base.factors()
-        learnt = {key: array for part in self._parts for key, array in part.terms().items()}
+        learnt = {key: array for term in self._time_terms for key, array in term.learnt().items()}
         if factors.temporal is not None:
             learnt["factor_drift"] = factors.temporal.factor_drift
         dial = self._dial

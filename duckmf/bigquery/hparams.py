@@ -21,10 +21,9 @@ with the options of the best trial. Where L2_REG is searched, biases pay regular
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from duckmf.bigquery.names import literal
-from duckmf.bigquery.reader import Constant, Search
+from duckmf.bigquery.reader import Constant, HparamValues
 from duckmf.errors import BigQueryError
 
 SEARCHED = ("NUM_FACTORS", "L2_REG", "WALS_ALPHA")
@@ -44,15 +43,10 @@ OF_RANKING = ("map", "ndcg")
 NOTED = ("NUM_TRIALS", "HPARAM_TUNING_ALGORITHM", "HPARAM_TUNING_OBJECTIVES", "MAX_PARALLEL_TRIALS")
 
 
-@dataclass(frozen=True)
-class Tuning:
-    """How options are searched: the arguments of mf_fit_best beside those of mf_fit, in SQL."""
-
-    arguments: dict[str, str]
-
-
-def tuning_of(given: dict[str, Constant], own: dict[str, Constant], ranking: bool) -> Tuning | None:
-    """Read the options of a search; None where nothing is searched.
+def search_arguments(
+    given: dict[str, Constant], own: dict[str, Constant], ranking: bool
+) -> dict[str, str] | None:
+    """The arguments of mf_fit_best beside those of mf_fit, in SQL; None where nothing is searched.
 
     Raises:
         BigQueryError: one is wrong, or given without NUM_TRIALS.
@@ -60,7 +54,7 @@ def tuning_of(given: dict[str, Constant], own: dict[str, Constant], ranking: boo
     trials = given.get("NUM_TRIALS")
     if trials is None:
         for name, other in {**given, **own}.items():
-            if name in NOTED or isinstance(other, Search):
+            if name in NOTED or isinstance(other, HparamValues):
                 raise _error(f"{name} belongs to a search; give NUM_TRIALS too.")
         return None
     objective = _objective(given.get("HPARAM_TUNING_OBJECTIVES"), ranking)
@@ -73,18 +67,20 @@ def tuning_of(given: dict[str, Constant], own: dict[str, Constant], ranking: boo
         _check_grid([*given.values(), *own.values()], trials)
     else:
         arguments["trials"] = literal(trials)
-    return Tuning(arguments)
+    return arguments
 
 
 def default_searches(given: dict[str, Constant], own: dict[str, Constant]) -> dict[str, Constant]:
     """What is searched where NUM_TRIALS is given and nothing is searched by name."""
     values = [*given.values(), *own.values()]
-    if any(isinstance(value, Search | list) for value in values if value is not None):
+    if any(isinstance(value, HparamValues | list) for value in values if value is not None):
         return {}
-    return {name: Search("range", list(RANGES[name])) for name in SEARCHED if name not in given}
+    return {
+        name: HparamValues("range", list(RANGES[name])) for name in SEARCHED if name not in given
+    }
 
 
-def search_sql(name: str, search: Search, scale: str = "") -> str:
+def search_sql(name: str, search: HparamValues, scale: str = "") -> str:
     """Values to try, as mf_fit_best takes them, each with `scale` behind it.
 
     Raises:
@@ -120,7 +116,7 @@ def _objective(given: Constant, ranking: bool) -> str:
 
 
 def _check_grid(values: list[Constant], trials: Constant) -> None:
-    searches = [value for value in values if isinstance(value, Search)]
+    searches = [value for value in values if isinstance(value, HparamValues)]
     if any(search.kind == "range" for search in searches) or not searches:
         raise _error("HPARAM_TUNING_ALGORITHM 'GRID_SEARCH' takes HPARAM_CANDIDATES alone.")
     size = math.prod(len(search.values) for search in searches)

@@ -1,7 +1,8 @@
 """Rows of a model with time terms, solved alone, with the time terms that are their own.
 
-Model, objective: those of algorithms/temporal.py and, for the drift of factors, of `timesvdpp`, for
-the ratings of a row; the rows of the other side stay as they are, and so do the y_j.
+Model, objective: those of algorithms/with_time_terms.py and, for the drift of factors, of
+`timesvdpp`, for the ratings of a row; the rows of the other side stay as they are, and so do the
+y_j.
 Update:     in turn p_u, its drift a_u and b_u (or q_i and b_i) to their optimum for what the time
             terms of biases leave of the ratings, then each of these terms to its optimum, SWEEPS
             times since they are cheap (backfitting, as in training); all of it PASSES times
@@ -23,9 +24,9 @@ from numpy.typing import NDArray
 
 from duckmf.algorithms.svd import Svd
 from duckmf.algorithms.svdpp import Svdpp, implicit_sums
-from duckmf.algorithms.temporal_parts import Dial, ItemBins, Part, UserDay, UserDrift, times_of
-from duckmf.kernels.temporal import subtract_scores
+from duckmf.algorithms.time_terms import Dial, ItemBins, TimeTerm, UserDay, UserDrift, times_of
 from duckmf.kernels.threads import Workers, row_pieces
+from duckmf.kernels.time_terms import subtract_scores
 from duckmf.model.factors import Fixed, Solved
 from duckmf.model.temporal import Temporal
 from duckmf.ratings.matrix import Rows
@@ -45,7 +46,7 @@ def fold_in(
     algorithm: Any, fixed: Fixed, options: Any, workers: Workers, passes: int = PASSES
 ) -> Solve:
     """What solves rows of ratings that have times, a block of rows on each thread."""
-    make = _Users if fixed.solved == "users" else _Items
+    make = _UserRows if fixed.solved == "users" else _ItemRows
 
     def solve_block(rows: Rows) -> Solved:
         return make(algorithm, fixed, options, rows).solve(passes)
@@ -59,7 +60,7 @@ def fold_in(
     return solve_rows
 
 
-class _Block:
+class _SideRows:
     """Some rows of one side, their lines of numbers, and what is left of their ratings."""
 
     def __init__(self, algorithm: Any, fixed: Fixed, options: Any, rows: Rows) -> None:
@@ -77,7 +78,7 @@ class _Block:
         """The time terms of the biases that are held still, for each rating."""
         raise NotImplementedError
 
-    def parts(self) -> list[Part]:
+    def time_terms(self) -> list[TimeTerm]:
         """The time terms of the biases that are solved."""
         raise NotImplementedError
 
@@ -97,14 +98,16 @@ class _Block:
         )
         solve = self.algorithm.fold_in(by_rating, self.options, ALONE)
         rows = Rows(self.rows.indptr, np.arange(n, dtype=np.int32), self.left)
-        parts = self.parts()
+        time_terms = self.time_terms()
         found = solve(rows)
-        for _ in range(passes if parts else 0):
+        for _ in range(passes if time_terms else 0):
             errors = self.errors(rows, found, bias)
-            for part in parts * SWEEPS:
-                part.solve(errors, self.left, ALONE)
+            for term in time_terms * SWEEPS:
+                term.solve(errors, self.left, ALONE)
             found = solve(rows)
-        return self.solved(found, {key: t for part in parts for key, t in part.terms().items()})
+        return self.solved(
+            found, {key: t for term in time_terms for key, t in term.learnt().items()}
+        )
 
     def errors(self, rows: Rows, found: Solved, bias: NDArray[np.float32]) -> NDArray[np.float32]:
         """What a solution and the other side leave of what is left."""
@@ -117,7 +120,7 @@ class _Block:
         return errors
 
 
-class _Users(_Block):
+class _UserRows(_SideRows):
     """Users, solved for items that stay."""
 
     def __init__(self, algorithm: Any, fixed: Fixed, options: Any, rows: Rows) -> None:
@@ -141,10 +144,10 @@ class _Users(_Block):
         """The biases of the items' bins."""
         return self.terms.scores(self.numbers, self.rows.indices, self.times, None)
 
-    def parts(self) -> list[Part]:
+    def time_terms(self) -> list[TimeTerm]:
         """Drift and days of their biases."""
         ridge = self.options.temporal_regularization
-        makers: dict[str, Callable[[], Part]] = {
+        makers: dict[str, Callable[[], TimeTerm]] = {
             "user_drift": lambda: UserDrift(self.rows, self.dial, ridge),
             "user_day": lambda: UserDay(self.rows, ridge),
         }
@@ -162,7 +165,7 @@ class _Users(_Block):
         return Solved(found.bias, P, Temporal(dial.span, dial.centers, dial.usual, **terms))
 
 
-class _Items(_Block):
+class _ItemRows(_SideRows):
     """Items, solved for users that stay."""
 
     def __init__(self, algorithm: Any, fixed: Fixed, options: Any, rows: Rows) -> None:
@@ -176,7 +179,7 @@ class _Items(_Block):
         """The drift of the users' biases, and their days."""
         return self.terms.scores(self.rows.indices, self.numbers, self.times, None)
 
-    def parts(self) -> list[Part]:
+    def time_terms(self) -> list[TimeTerm]:
         """The biases of their bins."""
         if "item_bins" not in self.options.temporal:
             return []

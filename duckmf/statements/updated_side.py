@@ -16,7 +16,7 @@ from duckmf.ratings.matrix import Rows
 
 
 @dataclass
-class Side:
+class UpdatedSide:
     """The rows of all users, or of all items, by code; those with new ratings are `touched`."""
 
     codes: NDArray[np.int32]  # (n,) sorted

@@ -89,9 +89,9 @@ class CrossValidation(Run):
         done = (fold - 1) * epochs + len(training.log)
         self._progress.move(done, self._folds * epochs, {"fold": f"{fold}/{self._folds}"})
 
-    def _split(self, fold: int) -> Split:
+    def _split(self, fold: int) -> FoldSplit:
         assert self._rows.folds is not None, "the statement gives each row a fold"
-        split = Split.of(self._rows, self._rows.folds == fold, self._shape)
+        split = FoldSplit.of(self._rows, self._rows.folds == fold, self._shape)
         if not len(split.test.users) or split.shape[1] < 2:
             raise DataError(
                 f"fold {fold} of {self._folds} has {len(split.test.users):,} rows "
@@ -99,7 +99,7 @@ class CrossValidation(Run):
             )
         return split
 
-    def _judged(self, split: Split, training: Training, ratings: Any) -> dict[str, Any]:
+    def _judged(self, split: FoldSplit, training: Training, ratings: Any) -> dict[str, Any]:
         """The metrics of a fold, None for those that do not apply, and its cold rows."""
         found: dict[str, Any] = dict.fromkeys(metrics.NAMES)
         users, items = split.test_codes
@@ -127,7 +127,7 @@ class CrossValidation(Run):
 
 
 @dataclass(frozen=True)
-class Split:
+class FoldSplit:
     """Some rows set apart, and the codes that a source without them would have."""
 
     train: Triples  # in those codes
@@ -136,7 +136,7 @@ class Split:
     shape: tuple[int, int]  # users and items of train
 
     @classmethod
-    def of(cls, rows: Triples, apart: NDArray[np.bool_], shape: tuple[int, int]) -> Split:
+    def of(cls, rows: Triples, apart: NDArray[np.bool_], shape: tuple[int, int]) -> FoldSplit:
         """Set some rows apart."""
         train = rows.select(~apart)
         present = [

@@ -1,4 +1,4 @@
-"""The parts of the time terms: what each is solved from, and its exact solution."""
+"""The kinds of time terms: what each is solved from, and its exact solution."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from duckmf.kernels import temporal as kernels
+from duckmf.kernels import time_terms as kernels
 from duckmf.kernels.threads import Workers, row_pieces
 from duckmf.model.temporal import Span, UserDays, day_numbers
 from duckmf.ratings.matrix import Rows
@@ -45,7 +45,7 @@ class Dial:
         return cls(span, centers, span.deviations(times, centers[users]), usual)
 
 
-class Part(Protocol):
+class TimeTerm(Protocol):
     """One kind of time terms."""
 
     def solve(
@@ -54,7 +54,7 @@ class Part(Protocol):
         """Move its terms to their optimum, and take what they moved by from both."""
         ...
 
-    def terms(self) -> dict[str, Any]:
+    def learnt(self) -> dict[str, Any]:
         """What they are in the model."""
         ...
 
@@ -99,7 +99,7 @@ class ItemBins(Grouped):
         first = np.arange(0, n_bins * n_items + 1, n_bins)
         super().__init__(first, first[items] + bins, ridge)
 
-    def terms(self) -> dict[str, Any]:
+    def learnt(self) -> dict[str, Any]:
         """What they are in the model."""
         return {"bin_bias": self._bias.reshape(len(self._first) - 1, -1)}
 
@@ -112,7 +112,7 @@ class UserDay(Grouped):
         self._user_days = UserDays.of(users, days, len(by_user))
         super().__init__(self._user_days.indptr, self._user_days.places(users, days)[0], ridge)
 
-    def terms(self) -> dict[str, Any]:
+    def learnt(self) -> dict[str, Any]:
         """What they are in the model."""
         return {"user_days": self._user_days, "day_bias": self._bias}
 
@@ -133,7 +133,7 @@ class UserDrift:
         pieces = row_pieces(self._rows[0])
         workers.map(lambda a, b: kernels.solve_drift(*arguments, a, b), pieces)
 
-    def terms(self) -> dict[str, Any]:
+    def learnt(self) -> dict[str, Any]:
         """What they are in the model."""
         return {"drift": self._drift}
 
