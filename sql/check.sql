@@ -86,7 +86,7 @@ from (
             any_value(m.bias) as mu, any_value(m.ratings) as ratings,
             any_value(m.temporal) as temporal,
             -- what is said of a newer format would be wrong
-            coalesce(any_value(m.facts.format) <= 2, true) as is_known
+            coalesce(any_value(m.facts.format) <= mf__format(), true) as is_known
         from mf__claimed(model) m
         where m.kind = 'model'
     ),

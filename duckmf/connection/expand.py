@@ -106,7 +106,7 @@ def _identifier(text: str | None) -> str | None:
 
 def text_of(body: Iterable[Token]) -> str:
     """The SQL text of tokens."""
-    return re.sub(r"\s*\n", "\n", "".join(token.space + token.text for token in body)).strip()
+    return "".join(re.sub(r"\s*\n", "\n", token.space) + token.text for token in body).strip()
 
 
 class _Body(NamedTuple):

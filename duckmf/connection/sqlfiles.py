@@ -1,16 +1,19 @@
 """The SQL files: where they are, and their text for a database, a connection or a script.
 
 A macro named `mf_...` is public. One named `mf__...` is a helper, which is written out where it is
-called and never reaches a database.
+called and never reaches a database. Two helpers are made here, of what the files say of themselves.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
-from duckmf.connection.expand import Expander, Macro, macros, text_of
+from duckmf.connection.expand import Expander, Macro, macros, text_of, tokens
 
 GROUND = "model"  # the file of the vocabulary that the others are written in
 BATCH = "batch"  # the file whose macros take the place of plain ones of the same name
@@ -35,8 +38,9 @@ def files() -> list[Path]:
 
 @cache
 def pure() -> str:
-    """What stores the public macros that need no Python."""
-    return _statements(_public(path.stem for path in files() if path.stem not in NEED_PYTHON))
+    """What stores the public macros: of those that need Python, what says so."""
+    plain = (path.stem for path in files() if path.stem not in NEED_PYTHON)
+    return _statements(_public(plain)) + withdrawn()
 
 
 def script() -> str:
@@ -44,9 +48,9 @@ def script() -> str:
     parts = []
     for path in files():
         if path.stem not in NEED_PYTHON and (stored := _statements(_public([path.stem]))):
-            manual = path.read_text(encoding="utf-8").split("\n\n", 1)[0]
-            parts.append(f"{manual}\n\n{stored}")
-    return "\n".join(parts)
+            header = _read(path.stem).split("\n\n", 1)[0]
+            parts.append(f"{header}\n\n{stored}")
+    return "\n".join([*parts, withdrawn()])
 
 
 @cache
@@ -55,11 +59,21 @@ def served() -> str:
     return _statements(_public(path.stem for path in files() if path.stem != BATCH))
 
 
+@cache
 def withdrawn() -> str:
-    """What drops those of `served` that only such a process can use."""
-    gone = _public(NEED_PYTHON - {BATCH})
-    return "\n".join(
-        f"drop macro {'table ' if macro.is_table else ''}if exists {macro.name};" for macro in gone
+    """What replaces those of `served` that only such a process can use, by what says so."""
+    expander = Expander(_plain())
+    return _statements(
+        expander.expanded(_missing(macro)) for macro in _public(NEED_PYTHON - {BATCH})
+    )
+
+
+def _missing(macro: Macro) -> Macro:
+    """What takes the arguments of a macro and says that it needs Python."""
+    return replace(
+        macro,
+        parameters={**macro.parameters, "mf__always": tokens("null")},
+        body=tokens(f"from mf__needs_python('{macro.name}', mf__always)"),
     )
 
 
@@ -82,18 +96,43 @@ def type_of(helper: str) -> str:
 
 @cache
 def _of_file(stem: str) -> dict[str, Macro]:
-    return macros((folder() / f"{stem}.sql").read_text(encoding="utf-8"))
+    return macros(_read(stem))
+
+
+def _read(stem: str) -> str:
+    return (folder() / f"{stem}.sql").read_text(encoding="utf-8")
 
 
 @cache
 def _plain() -> dict[str, Macro]:
-    """The macros of all files but those that replace others."""
-    return {
-        name: macro
-        for path in files()
-        if path.stem != BATCH
-        for name, macro in _of_file(path.stem).items()
-    }
+    """The macros of all files but those that replace others, and those that are made here."""
+    stems = [path.stem for path in files() if path.stem != BATCH]
+    written = {name: macro for stem in stems for name, macro in _of_file(stem).items()}
+    listed = ",\n".join(
+        f"({_text(name)}, {macro.comment}, {stem in NEED_PYTHON}, {_text(manual(stem, name))})"
+        for stem in stems
+        for name, macro in _of_file(stem).items()
+        if _is_public(name)
+    )
+    from duckmf import __version__
+
+    return written | macros(f"""
+        create or replace macro mf__release() as {_text(__version__)};
+        create or replace macro mf__manuals() as table
+            from (values {listed}) m(entry, what, needs_python, manual);
+    """)
+
+
+def manual(stem: str, name: str) -> str:
+    """The manual of a macro: the comment of its file that begins with its name, or the first one."""
+    parts = _read(stem).split("\n\n")
+    first = next((part for part in parts if re.match(rf"-- {name}\b", part)), parts[0])
+    comment = takewhile(lambda line: line.startswith("--"), first.splitlines())
+    return "\n".join(line[3:] for line in comment)
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
 
 
 def _public(stems: Iterable[str]) -> Iterator[Macro]:
