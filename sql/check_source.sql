@@ -232,9 +232,6 @@ from (
     mf__found as (
         select unnest([
             mf__finding(
-                'error', (c.n = 0)::integer, 'the source has no rows', null, 'Give it at least one.'
-            ),
-            mf__finding(
                 'error', c.n * (c.has_rating and c.has_strength)::integer,
                 'rating and strength are both given', null,
                 'Give a rating where users say how well they like an item, else a strength.'
@@ -336,6 +333,13 @@ from (
             )
         ]) as found
         from mf__counts c cross join mf__repeats r cross join mf__trained t left join mf__zeros z on true
+        union all
+        select {
+            'severity': 'error', 'problem': 'the source has no rows', 'rows': c.n, 'example': null,
+            'remedy': 'Give it at least one.'
+        }
+        from mf__counts c
+        where c.n = 0
         union all
         from mf__id_findings(mf__users, 'user')
         union all

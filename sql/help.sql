@@ -20,11 +20,11 @@
 --   python            whether functions that need Python can be called here
 
 -- What a file without Python has in place of a function that needs it: an error when it is bound, whatever
--- its arguments are. `always` is NULL; it keeps DuckDB from raising the error where the function is made.
-create or replace macro mf__needs_python(caller, always) as table
+-- its arguments are. `python` is NULL: a constant would raise the error where the function is made.
+create or replace macro mf__needs_python(caller, python) as table
 from query_table(
     case
-        when always is null
+        when python is null
             then error(caller || ': this needs Python, and here is only the SQL of duckmf. Open the '
                 || 'database with ''duckmf FILE'' or, in Python, duckmf.load(con), or ask a server of '
                 || '''duckmf serve FILE''.')
@@ -35,24 +35,29 @@ comment on macro table mf__needs_python is 'An error that names the ways to Pyth
 create or replace macro mf_help(name := null) as table
 from (
     with
-    mf__listed as not materialized (
-        select m.entry as name, m.what, m.needs_python
+    mf__entries as not materialized (
+        select
+            unnest(m.names) as entry, unnest(m.comments) as what, m.needs_python, m.manual
         from mf__manuals() m
-        order by m.entry asc nulls last
+    ),
+    mf__listed as not materialized (
+        select e.entry as name, e.what, e.needs_python
+        from mf__entries e
+        order by 1 asc nulls last
     ),
     mf__found as not materialized (
         select
-            any_value(m.manual) filter (where m.entry in (lower(name), 'mf_' || lower(name))) as manual,
-            min({'distance': levenshtein(m.entry, lower(name)), 'entry': m.entry}) as nearest
-        from mf__manuals() m
+            any_value(e.manual) filter (where e.entry in (lower(name), 'mf_' || lower(name))) as manual,
+            min({'distance': levenshtein(e.entry, lower(name)), 'entry': e.entry}).entry as nearest
+        from mf__entries e
     ),
     mf__manual as not materialized (
         select
             unnest(string_split(
                 coalesce(
                     f.manual,
-                    error('mf_help: there is no function ' || name || '. Did you mean '
-                        || f.nearest.entry || '? FROM mf_help() lists all.')
+                    error('mf_help: there is no function ' || name || '. Did you mean ' || f.nearest
+                        || '? FROM mf_help() lists all.')
                 ),
                 chr(10)
             )) as manual

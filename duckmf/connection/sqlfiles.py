@@ -72,8 +72,8 @@ def _missing(macro: Macro) -> Macro:
     """What takes the arguments of a macro and says that it needs Python."""
     return replace(
         macro,
-        parameters={**macro.parameters, "mf__always": tokens("null")},
-        body=tokens(f"from mf__needs_python('{macro.name}', mf__always)"),
+        parameters={**macro.parameters, "mf__python": tokens("null")},
+        body=tokens(f"from mf__needs_python('{macro.name}', mf__python)"),
     )
 
 
@@ -108,26 +108,34 @@ def _plain() -> dict[str, Macro]:
     """The macros of all files but those that replace others, and those that are made here."""
     stems = [path.stem for path in files() if path.stem != BATCH]
     written = {name: macro for stem in stems for name, macro in _of_file(stem).items()}
-    listed = ",\n".join(
-        f"({_text(name)}, {macro.comment}, {stem in NEED_PYTHON}, {_text(manual(stem, name))})"
-        for stem in stems
-        for name, macro in _of_file(stem).items()
-        if _is_public(name)
-    )
+    return written | macros(_made(stems))
+
+
+def _made(stems: Iterable[str]) -> str:
+    """The helpers of help.sql that say what is in files, and whose they are."""
     from duckmf import __version__
 
-    return written | macros(f"""
-        create or replace macro mf__release() as {_text(__version__)};
-        create or replace macro mf__manuals() as table
-            from (values {listed}) m(entry, what, needs_python, manual);
-    """)
+    described: dict[tuple[str, bool], list[Macro]] = {}
+    for stem in stems:
+        for macro in filter(lambda macro: _is_public(macro.name), _of_file(stem).values()):
+            described.setdefault((manual(stem, macro.name), stem in NEED_PYTHON), []).append(macro)
+    rows = [
+        f"([{', '.join(_text(macro.name) for macro in group)}], "
+        f"[{', '.join(macro.comment for macro in group)}], {needs_python}, {_text(text)})"
+        for (text, needs_python), group in described.items()
+    ]
+    return f"""
+    create or replace macro mf__release() as {_text(__version__)};
+    create or replace macro mf__manuals() as table
+        from (values {", ".join(rows)}) m(names, comments, needs_python, manual);
+    """
 
 
 def manual(stem: str, name: str) -> str:
     """The manual of a macro: the comment of its file that begins with its name, or the first one."""
     parts = _read(stem).split("\n\n")
-    first = next((part for part in parts if re.match(rf"-- {name}\b", part)), parts[0])
-    comment = takewhile(lambda line: line.startswith("--"), first.splitlines())
+    own = next((part for part in parts if re.match(rf"-- {name}\b", part)), parts[0])
+    comment = takewhile(lambda line: line.startswith("--"), own.splitlines())
     return "\n".join(line[3:] for line in comment)
 
 
