@@ -86,7 +86,9 @@ from (
             any_value(m.bias) as mu, any_value(m.ratings) as ratings,
             any_value(m.temporal) as temporal,
             -- what is said of a newer format would be wrong
-            coalesce(any_value(m.facts.format) <= 2, true) as is_known
+            coalesce(any_value(m.facts.format) <= mf__format(), true) as is_known,
+            -- mf_update counts anew, and not all rows
+            coalesce(any_value(m.info) like '%"updates"%', false) as is_updated
         from mf__claimed(model) m
         where m.kind = 'model'
     ),
@@ -124,13 +126,15 @@ from (
     mf__kinds as materialized (
         select
             r.kind, count(*) as total, sum(r.ratings) as ratings, h.facts.n_factors,
-            h.facts.items as trained_items, h.temporal.t1 is not null or h.heads = 0 as has_span,
+            case when not h.is_updated then h.facts.items end as trained_items,
+            h.temporal.t1 is not null or h.heads = 0 as has_span,
             count(r.bias) > 0 or (r.kind = 'item' and h.facts.feedback = 'explicit') as has_bias,
             case
                 when h.facts is null then count(r.factors) > 0
                 else h.facts.n_factors is not null
             end as has_factors,
-            r.kind = 'item' and h.facts.algorithm in ('svdpp', 'timesvdpp') as has_implicit_factors,
+            r.kind = 'item' and h.facts.algorithm in ('svdpp', 'timesvdpp') as needs_implicit_factors,
+            count(r.implicit_factors) > 0 as has_implicit_factors,
             count(r.seen) > 0 as has_seen,
             count(r.seen_ratings) > 0 or h.facts.feedback = 'explicit' as has_seen_ratings,
             count(r.seen_times) > 0 or h.temporal.t1 is not null as has_seen_times,
@@ -142,7 +146,7 @@ from (
             max(r.bins) as bins
         from mf__rows r cross join mf__head h
         where h.is_known
-        group by r.kind, h.heads, h.facts, h.temporal
+        group by r.kind, h.heads, h.facts, h.temporal, h.is_updated
     ),
     mf__damaged as (
         select
@@ -186,8 +190,9 @@ from (
                     'error', r.bad_factors, 'factors has a NULL or a number that is not finite', mf__again()
                 ),
                 mf__problem(
-                    'error', k.has_implicit_factors and r.implicit_factors is null
-                        and r.place.code < k.trained_items,
+                    -- items that were folded in have none
+                    'error', k.needs_implicit_factors and r.implicit_factors is null
+                        and (r.place.code < k.trained_items or not k.has_implicit_factors),
                     'implicit_factors is NULL', 'Train again: mf_fold_in needs them.'
                 ),
                 mf__problem(
@@ -355,7 +360,7 @@ from (
     mf__unknown as (
         select
             coalesce(m.kind, 'NULL') as kind, 'warning' as severity, null as id,
-            'no function reads this kind, which ' || format('{:,}', count(*)) || ' rows have' as problem,
+            'no function reads rows of this kind (' || format('{:,}', count(*)) || ')' as problem,
             'Leave these rows out, or correct their kind.' as remedy
         from mf__claimed(model) m cross join mf__head h
         where m.kind not in ('model', 'epoch', 'user', 'item', 'cell') is not false
@@ -398,7 +403,7 @@ from (
                 'Set them to the range of the ratings.'
             ),
             mf__problem(
-                'error', coalesce(h.info not like '%"format"%"options"%', true),
+                'error', coalesce(h.info not like '%"format"%' or h.info not like '%"options"%', true),
                 'info is NULL or has no format and options',
                 'Train it again: functions that learn need them.'
             ),
@@ -447,7 +452,8 @@ from (
             ),
             mf__problem(
                 'warning', h.users = h.facts.users and h.items = h.facts.items and (
-                    h.user_ratings < h.ratings or h.item_ratings < h.ratings
+                    h.user_ratings < h.ratings
+                    or (h.item_ratings < h.ratings and not h.is_updated)
                     or (h.user_ratings = h.item_ratings and h.user_ratings > h.ratings)
                 ),
                 'ratings is ' || format('{:,}', h.ratings) || ', but those of all users are '

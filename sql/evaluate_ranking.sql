@@ -49,7 +49,7 @@ create or replace macro mf__rankings(caller, model, test, checked, k, exclude_se
 with
 mf__head as materialized (
     select
-        h.mu, h.t0, h.span, h.beta, h.facts.users as users,
+        h.mu, h.t0, h.span, h.beta, h.facts.users::double as users,
         mf__within(mf__seconds(ts), h.t0, h.t1) as t,
         mf__day(coalesce(mf__seconds(ts), h.t1)) as day,
         case when h.valid and mf__is_time(caller, ts) and checked then mf__k(caller, k) end as k

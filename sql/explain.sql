@@ -70,14 +70,14 @@ from (
             end as k
         from mf__head(model, 'mf_explain') h
     ),
-    mf__target as not materialized (
+    mf__target as materialized (
         select
             coalesce(i.bias, 0) as bias, i.factors::double[] as factors,
             i.factors::double[] || case when h.implicit then [] else [1] end as z
         from mf__items_of(model) i, mf__head h
         where i.item_id = item_id
     ),
-    mf__person as not materialized (
+    mf__person as materialized (
         select
             u.ratings, u.factors::double[] as factors,
             case
@@ -115,7 +115,7 @@ from (
             ) s on s.code = i.code
         where s.code is not null or h.w0 > 0 and i.code < h.items
     ),
-    mf__counts as not materialized (
+    mf__counts as materialized (
         select
             count(i.y) as n, count(i.rating) as rated, count(*) filter (i.trained) as trained
         from mf__items i

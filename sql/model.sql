@@ -37,6 +37,9 @@ create or replace macro mf__no_time_terms() as null::struct(
 );
 comment on macro mf__no_time_terms is 'The time terms of a row that has none';
 
+create or replace macro mf__format() as 2;
+comment on macro mf__format is 'The format of models that are written and read';
+
 -- The head of a model, one row, or an error where the relation is no model that this duckmf reads: what it
 -- says of itself, the global mean mu, and the span of time [t0, t1] that it was trained on. `valid` is
 -- true; whoever reads the head asks for it, so that the checks are made.
@@ -52,7 +55,7 @@ select
         when h.facts.format is null
             then error(caller || ': this model is of format 1, or its column facts is missing. '
                 || 'Train it again.')
-        when h.facts.format > 2
+        when h.facts.format > mf__format()
             then error(caller || ': this model has format ' || h.facts.format
                 || ', made by a newer duckmf. Upgrade duckmf.')
         else true

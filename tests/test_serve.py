@@ -203,7 +203,8 @@ def test_a_killed_server_leaves_a_file_that_opens(shop):
     with serving(shop) as server:
         assert server.query("from t") == [{"i": 42}]
         assert server.stop() == 0
-    assert "mf_fit" not in functions(shop)
+    with duckdb.connect(str(shop)) as con, pytest.raises(duckdb.Error, match="needs Python"):
+        con.execute(f"from {TRAIN}")
 
 
 def test_only_who_has_the_token_gets_in(shop, tmp_path):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 TOKEN = re.compile(
     r"""
     (?P<space>(?:\s+|--[^\n]*|/\*.*?\*/)*)
-    (?:(?P<text>'(?:[^']|'')*'|\$\$.*?\$\$)
+    (?:(?P<text>'[^']*(?:''[^']*)*'|\$\$.*?\$\$)
     |(?P<name>"(?:[^"]|"")*"|[^\W\d]\w*)
     |(?P<number>\d[\w.]*)
     |(?P<sign>:=|::|->>|->|\S))
@@ -106,7 +106,12 @@ def _identifier(text: str | None) -> str | None:
 
 def text_of(body: Iterable[Token]) -> str:
     """The SQL text of tokens."""
-    return re.sub(r"\s*\n", "\n", "".join(token.space + token.text for token in body)).strip()
+    return "".join(_without_gaps(token.space) + token.text for token in body).strip()
+
+
+def _without_gaps(space: str) -> str:
+    """White space without the lines that comments have left empty."""
+    return re.sub(r"\s*\n", "\n", space) if "\n" in space else space
 
 
 class _Body(NamedTuple):

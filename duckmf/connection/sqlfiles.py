@@ -1,16 +1,19 @@
 """The SQL files: where they are, and their text for a database, a connection or a script.
 
 A macro named `mf_...` is public. One named `mf__...` is a helper, which is written out where it is
-called and never reaches a database.
+called and never reaches a database. Two helpers are made here, of what the files say of themselves.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
-from duckmf.connection.expand import Expander, Macro, macros, text_of
+from duckmf.connection.expand import Expander, Macro, macros, text_of, tokens
 
 GROUND = "model"  # the file of the vocabulary that the others are written in
 BATCH = "batch"  # the file whose macros take the place of plain ones of the same name
@@ -35,8 +38,9 @@ def files() -> list[Path]:
 
 @cache
 def pure() -> str:
-    """What stores the public macros that need no Python."""
-    return _statements(_public(path.stem for path in files() if path.stem not in NEED_PYTHON))
+    """What stores the public macros: of those that need Python, what says so."""
+    plain = (path.stem for path in files() if path.stem not in NEED_PYTHON)
+    return _statements(_public(plain)) + withdrawn()
 
 
 def script() -> str:
@@ -44,9 +48,9 @@ def script() -> str:
     parts = []
     for path in files():
         if path.stem not in NEED_PYTHON and (stored := _statements(_public([path.stem]))):
-            manual = path.read_text(encoding="utf-8").split("\n\n", 1)[0]
-            parts.append(f"{manual}\n\n{stored}")
-    return "\n".join(parts)
+            header = _read(path.stem).split("\n\n", 1)[0]
+            parts.append(f"{header}\n\n{stored}")
+    return "\n".join([*parts, withdrawn()])
 
 
 @cache
@@ -55,11 +59,21 @@ def served() -> str:
     return _statements(_public(path.stem for path in files() if path.stem != BATCH))
 
 
+@cache
 def withdrawn() -> str:
-    """What drops those of `served` that only such a process can use."""
-    gone = _public(NEED_PYTHON - {BATCH})
-    return "\n".join(
-        f"drop macro {'table ' if macro.is_table else ''}if exists {macro.name};" for macro in gone
+    """What replaces those of `served` that only such a process can use, by what says so."""
+    expander = Expander(_plain())
+    return _statements(
+        expander.expanded(_missing(macro)) for macro in _public(NEED_PYTHON - {BATCH})
+    )
+
+
+def _missing(macro: Macro) -> Macro:
+    """What takes the arguments of a macro and says that it needs Python."""
+    return replace(
+        macro,
+        parameters={**macro.parameters, "mf__python": tokens("null")},
+        body=tokens(f"from mf__needs_python('{macro.name}', mf__python)"),
     )
 
 
@@ -82,18 +96,51 @@ def type_of(helper: str) -> str:
 
 @cache
 def _of_file(stem: str) -> dict[str, Macro]:
-    return macros((folder() / f"{stem}.sql").read_text(encoding="utf-8"))
+    return macros(_read(stem))
+
+
+def _read(stem: str) -> str:
+    return (folder() / f"{stem}.sql").read_text(encoding="utf-8")
 
 
 @cache
 def _plain() -> dict[str, Macro]:
-    """The macros of all files but those that replace others."""
-    return {
-        name: macro
-        for path in files()
-        if path.stem != BATCH
-        for name, macro in _of_file(path.stem).items()
-    }
+    """The macros of all files but those that replace others, and those that are made here."""
+    stems = [path.stem for path in files() if path.stem != BATCH]
+    written = {name: macro for stem in stems for name, macro in _of_file(stem).items()}
+    return written | macros(_made(stems))
+
+
+def _made(stems: Iterable[str]) -> str:
+    """The helpers of help.sql that say what is in files, and whose they are."""
+    from duckmf import __version__
+
+    described: dict[tuple[str, bool], list[Macro]] = {}
+    for stem in stems:
+        for macro in filter(lambda macro: _is_public(macro.name), _of_file(stem).values()):
+            described.setdefault((manual(stem, macro.name), stem in NEED_PYTHON), []).append(macro)
+    rows = [
+        f"([{', '.join(_text(macro.name) for macro in group)}], "
+        f"[{', '.join(macro.comment for macro in group)}], {needs_python}, {_text(text)})"
+        for (text, needs_python), group in described.items()
+    ]
+    return f"""
+    create or replace macro mf__release() as {_text(__version__)};
+    create or replace macro mf__manuals() as table
+        from (values {", ".join(rows)}) m(names, comments, needs_python, manual);
+    """
+
+
+def manual(stem: str, name: str) -> str:
+    """The manual of a macro: the comment of its file that begins with its name, or the first one."""
+    parts = _read(stem).split("\n\n")
+    own = next((part for part in parts if re.match(rf"-- {name}\b", part)), parts[0])
+    comment = takewhile(lambda line: line.startswith("--"), own.splitlines())
+    return "\n".join(line[3:] for line in comment)
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
 
 
 def _public(stems: Iterable[str]) -> Iterator[Macro]:

@@ -77,7 +77,9 @@ def test_install_persists_the_pure_macros_and_replaces_older_ones(tmp_path):
     with duckdb.connect(str(path)) as plain:
         assert plain.execute("from mf_recommend(films, 1)").fetchall() == expected
         installed = macros(plain, temporary=False)
-        assert "mf_fit" not in installed
+        assert "mf_recommend" in installed
+        with pytest.raises(duckdb.InvalidInputException, match="mf_fit: this needs Python"):
+            plain.execute("from mf_fit(ratings, user_id, movie_id, rating)")
         described = plain.execute(
             "select count(*) from duckdb_functions() where function_name = 'mf_recommend' "
             "and comment is not null"
