@@ -132,7 +132,7 @@ def _made(stems: Iterable[str]) -> str:
 
 
 def manual(stem: str, name: str) -> str:
-    """The manual of a macro: the comment of its file that begins with its name, or the first one."""
+    """The manual of a macro: the comment of its file that begins with its name, or the first."""
     parts = _read(stem).split("\n\n")
     own = next((part for part in parts if re.match(rf"-- {name}\b", part)), parts[0])
     comment = takewhile(lambda line: line.startswith("--"), own.splitlines())
