@@ -126,8 +126,10 @@ mf__lists as (
             cross join mf__items i
             cross join mf__people u
             join mf__bins b on b.u = u.u
-            anti join (select s.u, s.code from mf__seen s where exclude_seen) s
+            -- no anti join: DuckDB 1.5 cannot make one below lateral columns
+            left join (select s.u, s.code from mf__seen s where exclude_seen) s
                 on s.u = u.u and s.code = i.code
+        where s.code is null
     ) s
     group by s.u
 ),

@@ -150,8 +150,8 @@ from (
         (select avg(m.ap order by m.u asc nulls last) from mf__measures m) as map,
         (select avg(m.ndcg order by m.u asc nulls last) from mf__measures m) as ndcg,
         avg(r.squared_error order by r.u asc nulls last, r.i asc nulls last) as mse,
-        count(*) as n, count(distinct r.u) as users
-    from mf__ranked r
+        count(r.place) as n, count(distinct r.u) as users
+    from mf__head h left join mf__ranked r on h.valid
 );
 comment on macro table mf_evaluate_ranks is
     'Where the items of test stand among all items of a model';

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.repeated_lines import SQL, repeated
 
 LIMIT = 0.04
 
 
-@pytest.mark.xfail(strict=True, reason="the files that train and update do not use the helpers yet")
 def test_few_lines_of_the_sql_files_stand_in_them_twice() -> None:
     found, n_lines = repeated({path.stem: path.read_text() for path in SQL.glob("*.sql")})
     assert sum(found.values()) / n_lines < LIMIT, found

@@ -61,7 +61,8 @@ def test_golden_files_answer_the_same(file: Path, settings: dict[str, str], tmp_
         names = set_where_it_exists(client.con, settings)
         if not PART_OF_AN_ORDER.search(block.statement):
             found, expected = answer(client, block, tmp_path), block.answer
-            if OWN_ORDER.search(block.statement):
+            # texts of equal rank go by the collation
+            if OWN_ORDER.search(block.statement) or "default_collation" in settings:
                 found, expected = sorted(found), sorted(expected)
             assert found == expected, f"{file.name}, line {block.line}: {block.statement}"
         for name in names:
