@@ -173,7 +173,5 @@ def test_relative_tolerance_is_a_share_of_the_loss():
 
 
 def test_a_loss_that_is_no_number_is_an_error_with_the_epoch():
-    with pytest.raises(
-        TrainingError, match="mf_fit: the training loss is nan after epoch 2; raise"
-    ):
+    with pytest.raises(TrainingError, match="the training loss is nan after epoch 2; raise"):
         run([1.0, float("nan"), 0.5])

@@ -308,7 +308,7 @@ def test_numbers_out_of_range_are_an_error():
     every = np.ones(len(P), bool), np.ones(len(Q), bool)
     bpr.start_from(Known(0.0, *every, none[0], bias, P * np.float32(1e38), Q, *none[1:]))
     training = Training(bpr, None, ONE)
-    with pytest.raises(TrainingError, match="mf_fit: the training loss is nan after epoch 1"):
+    with pytest.raises(TrainingError, match="the training loss is nan after epoch 1"):
         training.epoch()
 
 

@@ -68,7 +68,7 @@ def test_what_rests_on_content_says_so(cold):
     cold.execute("insert into people values (-1, [1])")
     cold.execute("insert into films from mf_project_users(films, people, user_id, v)")
     lists = "select source, count(*) from {}(films{}) where user_id = -1 group by source"
-    for name in ("mf_recommend", "mf__plain_recommend"):
+    for name in ("mf_recommend",):
         assert cold.execute(lists.format(name, "")).fetchall() == [("content", 10)]
         assert cold.execute(lists.format(name, ", -1, min_ratings := 5")).fetchall() == (
             [("content", 10)]

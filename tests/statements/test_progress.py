@@ -18,10 +18,10 @@ class Terminal(io.StringIO):
         return True
 
 
-def shown(monkeypatch, stream, wanted=None, delay=0.0) -> str:
+def shown(monkeypatch, stream, wanted=True, delay=0.0) -> str:
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setattr(progress, "DELAY_SECONDS", delay)
-    bar = Progress("als", wanted)
+    bar = Progress("als", wanted, "mf_fit")
     bar.show(Epoch(1, 0.9, 0.95, 0.1), 10)
     bar.show(Epoch(2, 0.8, 0.94, 0.1), 10)
     bar.close()
@@ -37,7 +37,7 @@ def test_a_terminal_sees_epoch_loss_and_validation_loss(monkeypatch):
 
 @pytest.mark.parametrize(
     ("stream", "wanted", "delay"),
-    [(io.StringIO(), None, 0.0), (Terminal(), False, 0.0), (Terminal(), None, 60.0)],
+    [(io.StringIO(), True, 0.0), (Terminal(), False, 0.0), (Terminal(), True, 60.0)],
     ids=["no terminal", "progress := false", "too short"],
 )
 def test_nothing_is_shown_to(monkeypatch, stream, wanted, delay):

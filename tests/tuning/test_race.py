@@ -159,7 +159,7 @@ def test_what_is_stopped_is_judged_by_its_objective_alone(small):
 @pytest.mark.newest
 def test_trials_side_by_side_are_few_and_share_their_layout(movielens, monkeypatch):
     from duckmf.algorithms import svd
-    from duckmf.tuning import tuning
+    from duckmf.tuning import study
 
     laid_out, alive, most = [], set(), []
     lay_out = svd.lay_out
@@ -176,7 +176,7 @@ def test_trials_side_by_side_are_few_and_share_their_layout(movielens, monkeypat
     space = "algorithm := 'svd', epochs := 5, n_factors := 4, regularization := [1, 2, 3, 4, 5, 6, 7, 8, 9]"
     of = "ratings, user_id, movie_id, rating"
     tried(movielens, space, of=of)
-    assert max(most) == tuning.ABREAST
+    assert max(most) == study.ABREAST
     assert len(laid_out) == 3, "nine trials, four at a time"
     most.clear()
     tried(movielens, space + ", prune := false", of=of)

@@ -130,7 +130,7 @@ def test_a_trial_that_fails_is_told_and_the_others_go_on(failing):
     )
     with pytest.raises(
         duckdb.Error,
-        match="mf_fit_best: all 1 trials failed, the first with: mf_fit_best: the training loss is nan",
+        match="mf_fit_best: all 1 trials failed, the first with: the training loss is nan",
     ):
         failing.execute(
             "create table m as from mf_fit_best(ratings, user_id, item_id, rating, algorithm := 'bias', regularization := 7)"
