@@ -281,7 +281,9 @@ def _report(options: argparse.Namespace) -> None:
     held_out = options.test and report.HeldOut(
         options.test, options.user, options.item, options.rating, options.ts
     )
-    report.write(report.Request(options.database, options.model, titles, held_out), options.output)
+    report.write(
+        report.ReportRequest(options.database, options.model, titles, held_out), options.output
+    )
     print(f"{options.output} ({options.output.stat().st_size / 1e6:.1f} MB): open it in a browser.")
 
 

@@ -48,6 +48,7 @@ WITHOUT_ARROW = {"kernels", "ratings", "ranking", "algorithms", "tuning"}
 # What may run upward, with the reason.
 UPWARD = {
     "statements/fit.py imports duckmf, upward": "a model says which version of duckmf trained it",
+    "connection/sqlfiles.py imports duckmf, upward": "mf_version() says which version it is",
 }
 LONGEST, LONGEST_KERNELS = 400, 500
 MOST_AT_THE_TOP = 12

@@ -40,14 +40,14 @@ def files() -> list[Path]:
 def pure() -> str:
     """What stores the public macros: of those that need Python, what says so."""
     plain = (path.stem for path in files() if path.stem not in NEED_PYTHON)
-    return _statements(_public(plain)) + withdrawn()
+    return _statements(public(plain)) + withdrawn()
 
 
 def script() -> str:
     """`pure` with the manual of each file, as a script that a shell without Python reads."""
     parts = []
     for path in files():
-        if path.stem not in NEED_PYTHON and (stored := _statements(_public([path.stem]))):
+        if path.stem not in NEED_PYTHON and (stored := _statements(public([path.stem]))):
             header = _read(path.stem).split("\n\n", 1)[0]
             parts.append(f"{header}\n\n{stored}")
     return "\n".join([*parts, withdrawn()])
@@ -56,7 +56,7 @@ def script() -> str:
 @cache
 def served() -> str:
     """What stores the public macros for all sessions of a process that has the Python functions."""
-    return _statements(_public(path.stem for path in files() if path.stem != BATCH))
+    return _statements(public(path.stem for path in files() if path.stem != BATCH))
 
 
 @cache
@@ -64,7 +64,7 @@ def withdrawn() -> str:
     """What replaces those of `served` that only such a process can use, by what says so."""
     expander = Expander(_plain())
     return _statements(
-        expander.expanded(_missing(macro)) for macro in _public(NEED_PYTHON - {BATCH})
+        expander.expanded(_missing(macro)) for macro in public(NEED_PYTHON - {BATCH})
     )
 
 
@@ -143,7 +143,8 @@ def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
-def _public(stems: Iterable[str]) -> Iterator[Macro]:
+def public(stems: Iterable[str]) -> Iterator[Macro]:
+    """The public macros of some files, each without calls of others."""
     expander = Expander(_plain())
     for stem in sorted(stems):
         for name, macro in _of_file(stem).items():

@@ -20,7 +20,7 @@ import duckdb
 
 from duckmf.connection import plugin
 from duckmf.errors import CommandError
-from duckmf.report.request import HeldOut, Request, TitlesAndColors
+from duckmf.report.request import HeldOut, ReportRequest, TitlesAndColors
 
 SQL = Path(__file__).parent / "sql"
 USERS = 10_000  # in the sample
@@ -31,7 +31,7 @@ Row = dict[str, Any]
 class ReportDatabase:
     """A read-only connection that holds the relations above."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: ReportRequest) -> None:
         """Open the database and make them.
 
         Raises:

@@ -27,7 +27,7 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
-class Request:
+class ReportRequest:
     """A model in a database file, and what is known beside it."""
 
     database: str

@@ -12,7 +12,7 @@ import vl_convert
 from duckmf.report import charts
 from duckmf.report.database import USERS, ReportDatabase, Row
 from duckmf.report.item_map import item_map
-from duckmf.report.request import Request
+from duckmf.report.request import ReportRequest
 
 MAPPED = 4_000  # items on the map
 POPULAR = 12  # items with neighbours
@@ -20,7 +20,7 @@ PEOPLE = 6  # users with their lists
 CURVES = 6  # items with a curve over time
 
 
-def write(request: Request, path: Path) -> None:
+def write(request: ReportRequest, path: Path) -> None:
     """Write the report of a model to a file.
 
     Raises:

@@ -62,7 +62,7 @@ def shell(file: Path) -> Iterator[Shell]:
 
 def needing() -> dict[str, Macro]:
     """The functions that need Python, as a connection with it has them."""
-    plain = sqlfiles._public(sqlfiles.NEED_PYTHON - {sqlfiles.BATCH})
+    plain = sqlfiles.public(sqlfiles.NEED_PYTHON - {sqlfiles.BATCH})
     return {macro.name: macro for macro in plain}
 
 

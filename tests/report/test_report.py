@@ -23,7 +23,7 @@ pytest.importorskip("vl_convert")
 
 from duckmf.report.database import ReportDatabase
 from duckmf.report.item_map import COLORS, grouped, labelled, principal_components
-from duckmf.report.request import Request
+from duckmf.report.request import ReportRequest
 
 SECTIONS = [
     "Learning",
@@ -214,7 +214,7 @@ def test_without_the_extra_the_command_says_what_to_install(monkeypatch, capsys)
 def test_of_many_users_a_sample_is_shown(database, monkeypatch, tmp_path):
     monkeypatch.setattr("duckmf.report.database.USERS", 50)
     monkeypatch.setattr("duckmf.report.writer.USERS", 50)
-    opened = ReportDatabase(Request(database, "films"))
+    opened = ReportDatabase(ReportRequest(database, "films"))
     lists = opened.con.sql("select count(distinct user_id) from mf__report_lists").fetchall()
     opened.close()
     assert lists == [(50,)]
