@@ -33,7 +33,7 @@ ABREAST = 4
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked of a tuning, beside what its trials may be; as the user gave it."""
+    """What is asked of a study, beside what its trials may be; as the user gave it."""
 
     search: Any
     trials: Any
@@ -194,9 +194,3 @@ def _promising(race: Race, racing: list[RunningTrial], tenth: int) -> list[Runni
     for running in hopeless:
         running.stop()
     return [running for running in racing if running not in hopeless]
-
-
-def _flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise OptionError(f"mf_fit: {name} is {value!r}; give true or false.")
-    return value
