@@ -22,7 +22,6 @@ from duckmf.model.temporal_rows import TEMPORAL
 Column: TypeAlias = pa.ChunkedArray
 Codes: TypeAlias = NDArray[np.int32] | None  # of the rows, where they are known: messages name one
 
-NOT_FINITE = "a number that is not finite"
 REMEDY = "Fold these rows in again, or train again; mf_check(model) lists what is wrong."
 
 
