@@ -54,22 +54,14 @@ from (
     mf__rest as not materialized (
         select a.* exclude (batched) from mf__all a where a.batched is not true
     ),
-    -- no row where something is wrong: plain SQL says it
+    -- no row where an argument is wrong: plain SQL says it
     mf__start as materialized (
         select
             h.mu, h.t0, h.span, h.beta, mf__within(mf__seconds(ts), h.t0, h.t1) as t,
-            mf__day(coalesce(mf__seconds(ts), h.t1)) as day, h.k
-        from (
-            select
-                coalesce(any_value(m.bias), 0)::float as mu, any_value(k)::bigint as k,
-                any_value(m.temporal.t0) as t0, any_value(m.temporal.t1) as t1,
-                nullif(any_value(m.temporal.t1) - any_value(m.temporal.t0), 0) as span,
-                any_value(m.temporal.beta)::double as beta
-            from mf__all m
-            where m.kind = 'model' and user_id is null and k between 1 and 100000
-                and (ts is null or isfinite(mf__seconds(ts)))
-            having count(*) > 0
-        ) h
+            mf__day(coalesce(mf__seconds(ts), h.t1)) as day, k::bigint as k
+        from mf__head_once(model, 'mf_recommend', true, true) h
+        where user_id is null and h.valid and k between 1 and 100000
+            and (ts is null or isfinite(mf__seconds(ts)))
     ),
     mf__items as not materialized (
         select
@@ -104,19 +96,21 @@ from (
 );
 comment on macro table mf_recommend is 'The k best items of one user or of all users of a model';
 
--- mf__alike_all(caller, model, rows, id, k): mf__alike, by kernels where it is asked for each row.
-create or replace macro mf__alike_all(caller, model, rows, id, k) as table
+-- mf__alike_all(...): mf__alike, by kernels where it is asked for each row.
+create or replace macro mf__alike_all(caller, model, rows, kind, id, k) as table
 with
 mf__left as not materialized (from query_table(rows) r where id is not null),
 mf__start as not materialized (
-    select any_value(k)::bigint as k
-    from mf__rows(model) m
-    where m.kind = 'model' and id is null and k between 1 and 100000
-    having count(*) > 0
+    select k::bigint as k
+    from mf__head_once(model, caller, kind = 'user', kind = 'item') h
+    where id is null and h.valid and k between 1 and 100000
 ),
 mf__batch as not materialized (
-    from (select r.*, list_dot_product(r.factors, r.factors) as weight from query_table(rows) r) r
-    where id is null and r.weight > 0
+    from (
+        select r.*, mf__dot(caller, r.factors, r.factors) as weight
+        from mf__start h, query_table(rows) r
+    ) r
+    where r.weight > 0
 ),
 mf__ranking as materialized (from mf__ranking_of(caller, mf__batch, true)),
 mf__picks as not materialized (
@@ -127,7 +121,7 @@ mf__ranked as not materialized (
     select p.id, unnest(p.picks) as pick, generate_subscripts(p.picks, 1) as rank
     from (select p.id, mf__answer(p.made.picks, p.made.error) as picks from mf__picks p) p
 )
-from mf__alike(caller, model, mf__left, id, k)
+from mf__alike(caller, model, mf__left, kind, id, k)
 union all
 select r.id, b.id as other, r.pick.score as similarity, r.rank
 from mf__ranked r join mf__batch b on b.code = r.pick.code;
@@ -136,11 +130,11 @@ comment on macro table mf__alike_all is 'The rows of a model that are most like 
 create or replace macro mf_similar_items(model, item_id := null, k := 10) as table
 from (
     with mf__rows as not materialized (
-        select m.item_id as id, m.code::integer as code, mf__vector(m.factors) as factors
-        from mf__items_of(model) m
+        select m.item_id as id, m.code::integer as code, m.factors
+        from mf__items_of(model, 'mf_similar_items') m
     )
     select a.id as item_id, a.other as similar_item_id, a.similarity, a.rank
-    from mf__alike_all('mf_similar_items', model, mf__rows, item_id, k) a
+    from mf__alike_all('mf_similar_items', model, mf__rows, 'item', item_id, k) a
     order by 1 asc nulls last, 4 asc nulls last
 );
 comment on macro table mf_similar_items is 'The k items most similar to one item or to each item';
@@ -148,11 +142,11 @@ comment on macro table mf_similar_items is 'The k items most similar to one item
 create or replace macro mf_similar_users(model, user_id := null, k := 10) as table
 from (
     with mf__rows as not materialized (
-        select m.user_id as id, m.code::integer as code, mf__vector(m.factors) as factors
-        from mf__users_of(model) m
+        select m.user_id as id, m.code::integer as code, m.factors
+        from mf__users_of(model, 'mf_similar_users') m
     )
     select a.id as user_id, a.other as similar_user_id, a.similarity, a.rank
-    from mf__alike_all('mf_similar_users', model, mf__rows, user_id, k) a
+    from mf__alike_all('mf_similar_users', model, mf__rows, 'user', user_id, k) a
     order by 1 asc nulls last, 4 asc nulls last
 );
 comment on macro table mf_similar_users is 'The k users most similar to one user or to each user';

@@ -53,9 +53,21 @@ from (
     mf__numbers as not materialized (
         select unnest(range(c.n + 1)) as sample from mf__checked c
     ),
+    -- whole numbers, so that a sum is the same in any order
+    mf__whole as materialized (
+        select
+            q.place, q.metric, q.u, q.n, m.scale,
+            (q.a * m.scale)::bigint as a, (q.b * m.scale)::bigint as b
+        from query_table(sums) q join (
+            select
+                q.metric, 2.0 ^ 52 / coalesce(nullif(max(greatest(abs(q.a), abs(q.b))), 0), 1) as scale
+            from query_table(sums) q
+            group by q.metric
+        ) m on m.metric = q.metric
+    ),
     mf__weighted as not materialized (
         select
-            q.place, q.metric, q.a, q.b, q.n, s.sample,
+            q.place, q.metric, q.a, q.b, q.n, q.scale, s.sample,
             hash(hash(q.u, s.sample, seed::bigint)) / 2.0 ^ 64 as x,
             case
                 when s.sample = 0 or x between 0.36787944 and 0.73575888 then 1
@@ -67,13 +79,13 @@ from (
                 when x < 0.99991676 then 6
                 else 7
             end as w
-        from query_table(sums) q cross join mf__numbers s
+        from mf__whole q cross join mf__numbers s
     ),
     mf__means as not materialized (
         select
             w.place, w.metric, w.sample,
-            sum(w.w * w.a) / nullif(sum(w.w * w.n), 0)::double as mean_a,
-            sum(w.w * w.b) / nullif(sum(w.w * w.n), 0)::double as mean_b,
+            any_value(w.scale) * nullif(sum(w.w * w.n), 0) as total,
+            sum(w.w * w.a) / total as mean_a, sum(w.w * w.b) / total as mean_b,
             case when w.metric = 'rmse' then sqrt(mean_a) else mean_a end as a,
             case when w.metric = 'rmse' then sqrt(mean_b) else mean_b end as b,
             count(*) as users
@@ -144,15 +156,25 @@ from (
     ),
     mf__errors_a as not materialized (
         select p.mf__user, p.mf__item, p.mf__ts, p.mf__rating, p.mf__rating - p.mf__prediction as a
-        from mf__predicted(mf__rated, model_a, mf__head_a) p
+        from mf__predicted('mf_compare: model_a', mf__rated, model_a, mf__head_a) p
     ),
     mf__errors as materialized (
         select
-            hash(p.mf__user) as u, count(*) as n,
-            sum(p.a ** 2) as squares_a, sum((p.mf__rating - p.mf__prediction) ** 2) as squares_b,
-            sum(abs(p.a)) as sizes_a, sum(abs(p.mf__rating - p.mf__prediction)) as sizes_b
-        from mf__predicted(mf__errors_a, model_b, mf__head_b) p
-        group by p.mf__user
+            hash(s.u) as u, len(s.errors) as n,
+            list_sum(list_transform(s.errors, lambda e: e.a ** 2)) as squares_a,
+            list_sum(list_transform(s.errors, lambda e: e.b ** 2)) as squares_b,
+            list_sum(list_transform(s.errors, lambda e: abs(e.a))) as sizes_a,
+            list_sum(list_transform(s.errors, lambda e: abs(e.b))) as sizes_b
+        from (
+            -- in order, so that the same numbers have the same sum
+            select
+                p.mf__user as u,
+                list_sort(
+                    list({'a': p.a, 'b': p.mf__rating - p.mf__prediction}), 'asc', 'nulls last'
+                ) as errors
+            from mf__predicted('mf_compare: model_b', mf__errors_a, model_b, mf__head_b) p
+            group by p.mf__user
+        ) s
     ),
     mf__liked as not materialized (select t.* from mf__test t where not t.mf__rated),
     mf__lists as materialized (

@@ -52,7 +52,7 @@ from (
             p.*,
             case when isfinite(p.mf__rating) then p.mf__rating end as mf__r,
             mf__r - p.mf__prediction as mf__e
-        from mf__predicted(mf__test, model, mf__head) p
+        from mf__predicted('mf_evaluate', mf__test, model, mf__head) p
     ),
     mf__totals as (
         select

@@ -52,19 +52,21 @@ mf__head as materialized (
         h.mu, h.t0, h.span, h.beta, h.facts.users::double as users,
         mf__within(mf__seconds(ts), h.t0, h.t1) as t,
         mf__day(coalesce(mf__seconds(ts), h.t1)) as day,
-        case when h.valid and mf__is_time(caller, ts) and checked then mf__k(caller, k) end as k
-    from mf__head(model, caller) h
+        case
+            when h.valid and mf__is_time(caller, ts) and checked then mf__k(caller, k)
+        end as k
+    from mf__head_once(model, caller, true, true) h
 ),
 mf__items as materialized (
     select
         m.item_id, m.code, m.ratings::float as ratings,
-        mf__item_bias(m.bias, m.temporal, h.t, h.t0, h.span) as bias, mf__vector(m.factors) as factors
-    from mf__items_of(model) m, mf__head h
+        mf__item_bias(m.bias, m.temporal, h.t, h.t0, h.span) as bias, m.factors
+    from mf__items_of(model, caller) m, mf__head h
 ),
 mf__pairs as materialized (
     select distinct t.mf__user as u, t.mf__item as i from query_table(test) t
 ),
-mf__known as (from mf__users_of(model)),
+mf__known as (from mf__users_of(model, caller)),
 mf__people as materialized (
     select
         p.u, coalesce(m.ratings, 0) = 0 as cold,
@@ -87,7 +89,7 @@ mf__relevant as materialized (
     select
         p.u, p.i, coalesce(i.ratings, 0) = 0 as cold, s.code is not null as seen,
         i.code is not null and not coalesce(exclude_seen and s.code is not null, false) as listable,
-        mf__rank_score(u.personal, u.base, i.bias, u.factors, i.factors, i.ratings) as score
+        mf__rank_score(caller, u.personal, u.base, i.bias, u.factors, i.factors, i.ratings) as score
     from mf__pairs p
         join mf__people u on u.u = p.u
         left join mf__items i on i.item_id = p.i
@@ -121,7 +123,7 @@ mf__lists as (
     from (
         select
             u.u, i.item_id, i.ratings, coalesce(b.bins, []) as bins, h.k,
-            mf__rank_score(u.personal, u.base, i.bias, u.factors, i.factors, i.ratings) as score
+            mf__rank_score(caller, u.personal, u.base, i.bias, u.factors, i.factors, i.ratings) as score
         from mf__head h
             cross join mf__items i
             cross join mf__people u
@@ -131,6 +133,7 @@ mf__lists as (
                 on s.u = u.u and s.code = i.code
         where s.code is null
     ) s
+    where mf__is_score(caller, s.score)
     group by s.u
 ),
 mf__ranked as (
@@ -232,7 +235,7 @@ from (
         )
     ),
     mf__items as materialized (
-        select m.item_id, coalesce(m.ratings, 0) = 0 as cold from mf__items_of(model) m
+        select m.item_id, coalesce(m.ratings, 0) = 0 as cold from mf__items_of(model, 'mf_evaluate_ranking') m
     ),
     -- in order, so that the same numbers have the same sum
     mf__means as (
@@ -251,7 +254,7 @@ from (
             sum(u.cold_pairs)::bigint as cold_pairs, sum(u.seen_pairs)::bigint as seen_pairs
         from mf__users u
     ),
-    mf__warm as (select count(*) as n from mf__users_of(model) m where m.ratings > 0),
+    mf__warm as (select count(*) as n from mf__rows(model) m where m.kind = 'user' and m.ratings > 0),
     mf__items_tested as (
         select count(*) as items, count(*) filter (where i.cold is not false) as cold_items
         from (select distinct t.mf__item as i from mf__test t) t left join mf__items i on i.item_id = t.i

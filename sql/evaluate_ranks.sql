@@ -57,7 +57,7 @@ from (
                     )
                 else true
             end as valid
-        from mf__head(model, 'mf_evaluate_ranks') h, (
+        from mf__head_once(model, 'mf_evaluate_ranks', true, true) h, (
             select
                 count(*) as n,
                 count(*) filter (where t.mf__user is null or t.mf__item is null) as nulls,
@@ -67,13 +67,13 @@ from (
         ) s
     ),
     mf__items as materialized (
-        select m.item_id, coalesce(m.bias, 0)::float as bias, mf__vector(m.factors) as factors
-        from mf__items_of(model) m
+        select m.item_id, coalesce(m.bias, 0)::float as bias, m.factors
+        from mf__items_of(model, 'mf_evaluate_ranks') m
     ),
-    mf__known as (from mf__users_of(model)),
+    mf__known as (from mf__users_of(model, 'mf_evaluate_ranks')),
     mf__users as materialized (
         select
-            t.u, (h.mu + coalesce(m.bias, 0))::float as base, mf__vector(m.factors) as factors
+            t.u, (h.mu + coalesce(m.bias, 0))::float as base, m.factors
         from (select distinct t.mf__user as u from mf__test t) t
             cross join mf__head h
             left join mf__known m on m.user_id = t.u
@@ -82,7 +82,7 @@ from (
     mf__pairs as materialized (
         select
             p.u, p.i, p.r, i.item_id is not null as known,
-            mf__score(u.base, coalesce(i.bias, 0), u.factors, i.factors) as score
+            mf__score('mf_evaluate_ranks', u.base, coalesce(i.bias, 0), u.factors, i.factors) as score
         from (
             select t.mf__user as u, t.mf__item as i, sum(t.mf__rating) as r
             from mf__test t
@@ -101,9 +101,10 @@ from (
         select
             s.u, any_value(s.bins) as bins, count(*) as n, mf__in_each(s.score, s.bins) as counts
         from (
-            select b.u, b.bins, mf__score(u.base, i.bias, u.factors, i.factors) as score
+            select b.u, b.bins, mf__score('mf_evaluate_ranks', u.base, i.bias, u.factors, i.factors) as score
             from mf__bins b join mf__users u on u.u = b.u cross join mf__items i
         ) s
+        where mf__is_score('mf_evaluate_ranks', s.score)
         group by s.u
     ),
     mf__stands as (

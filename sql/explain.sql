@@ -68,13 +68,13 @@ from (
                         || '. Give how many items to list, at least 1.')
                 else k::bigint
             end as k
-        from mf__head(model, 'mf_explain') h
+        from mf__head_once(model, 'mf_explain', true, true) h
     ),
     mf__target as materialized (
         select
             coalesce(i.bias, 0) as bias, i.factors::double[] as factors,
             i.factors::double[] || case when h.implicit then [] else [1] end as z
-        from mf__items_of(model) i, mf__head h
+        from mf__items_of(model, 'mf_explain') i, mf__head h
         where i.item_id = item_id
     ),
     mf__person as materialized (
@@ -87,7 +87,7 @@ from (
                 else u.seen::integer[]
             end as seen,
             u.seen_ratings::float[] as seen_ratings
-        from mf__users_of(model) u
+        from mf__users_of(model, 'mf_explain') u
         where u.user_id = user_id
     ),
     -- The items of A, each scaled by the root of its weight: A = sum z z' + ridge, and the right
@@ -108,7 +108,7 @@ from (
                 i.factors::double[] || case when h.implicit then [] else [1] end,
                 lambda v: scale * v
             ) as z
-        from mf__items_of(model) i
+        from mf__items_of(model, 'mf_explain') i
             cross join mf__head h
             left join (
                 select unnest(p.seen) as code, unnest(p.seen_ratings) as rating from mf__person p

@@ -1,10 +1,12 @@
 -- mf_fold_in, mf_fold_in_items: rows of a model for new or changed users, or items, the other side of
 -- the model held still. Need a duckmf connection (Python).
 --
---     INSERT INTO films FROM mf_fold_in(films, newcomers, user_id, movie_id, rating);
+--     MERGE INTO films USING (FROM mf_fold_in(films, changed, user_id, movie_id, rating)) AS made
+--     ON films.kind = 'user' AND films.user_id = made.user_id
+--     WHEN MATCHED THEN UPDATE WHEN NOT MATCHED THEN INSERT;
 --
--- Return 'user' (or 'item') rows, one for each user (or item) of the source, by code, with the columns
--- and types of the model. Each row is what training would give it if the other side stayed as it is: a
+-- Return 'user' (or 'item') rows, one for each user (or item) of the source, by id, with the columns and
+-- types of the model. Each row is what training would give it if the other side stayed as it is: a
 -- user of the training, folded in with the same ratings, gets the same factors.
 --
 -- model                    a relation made by mf_fit; its options are those of the model
@@ -20,15 +22,13 @@
 --                          model was trained if left out
 -- threads                  threads to solve on (DuckDB's own setting)
 --
--- A known user keeps its code: MERGE replaces the row.
+-- MERGE may be run again, and for users that the model has: it replaces their rows. INSERT would add second
+-- ones, and every function refuses a model with two rows of a user.
 --
---     MERGE INTO films USING (FROM mf_fold_in(films, changed, user_id, movie_id, rating)) AS changes
---     ON films.kind = 'user' AND films.user_id = changes.user_id
---     WHEN MATCHED THEN UPDATE WHEN NOT MATCHED THEN INSERT;
---
--- New users get the codes after the largest one. mf_fold_in_items leaves `seen` of the users as it is:
--- fold in items first, then those who rated them. The row of kind 'model' does not change: mu and what
--- info says stay those of the training.
+-- A known user keeps its code. That of a new one is made of its id, so that statements that run side by side
+-- do not give two of them the same. mf_fold_in_items leaves `seen` of the users as it is: fold in items first,
+-- then those who rated them. The row of kind 'model' does not change: mu and what info says stay those of the
+-- training.
 --
 -- How rows are solved: als, bias, popularity, implicit_als: their optimum, as in training (a row that
 -- implicit_als trained with solver 'cg' was on its way there). svd, svdpp, timesvdpp: the optimum of the
@@ -185,7 +185,7 @@ from mf__fold_in(
     'mf_fold_in', model, source, user_id, item_id, rating, ts, complete, unknown, duplicates, threads,
     'user', 'item', m.user_id, m.item_id, m.id, null
 ) f
-order by f.code asc nulls last;
+order by f.user_id asc nulls last;
 comment on macro table mf_fold_in is
     'User rows of a model for new or changed users (needs a duckmf connection)';
 
@@ -197,6 +197,6 @@ from mf__fold_in(
     'mf_fold_in_items', model, source, user_id, item_id, rating, ts, true, unknown, duplicates, threads,
     'item', 'user', m.item_id, m.user_id, null, m.id
 ) f
-order by f.code asc nulls last;
+order by f.item_id asc nulls last;
 comment on macro table mf_fold_in_items is
     'Item rows of a model for new or changed items (needs a duckmf connection)';

@@ -39,7 +39,7 @@ from (
         h.facts.best_epoch, h.facts.loss, h.facts.train_loss, h.facts.validation_loss,
         h.facts.held_out, h.facts.duplicates_merged, h.facts.seconds, h.facts.trained_at,
         h.facts.format, h.facts.options, h.facts.versions
-    from mf__head(model, 'mf_info') h, mf__counts c
+    from mf__head_once(model, 'mf_info', true, true) h, mf__counts c
     where h.valid
 );
 comment on macro table mf_info is 'What a model is and how it was trained, in one row';
@@ -65,21 +65,21 @@ comment on macro table mf_epochs is 'The training and validation loss of each ep
 
 create or replace macro mf_user_factors(model) as table
 from (
-    with mf__head as materialized (from mf__head(model, 'mf_user_factors'))
+    with mf__head as materialized (from mf__head_once(model, 'mf_user_factors', true, true))
     select m.user_id, m.ratings, m.bias, m.factors from mf__parts(mf__head, model, ['user']) m
 );
 comment on macro table mf_user_factors is 'The users of a model with their bias and factors';
 
 create or replace macro mf_item_factors(model) as table
 from (
-    with mf__head as materialized (from mf__head(model, 'mf_item_factors'))
+    with mf__head as materialized (from mf__head_once(model, 'mf_item_factors', true, true))
     select m.item_id, m.ratings, m.bias, m.factors from mf__parts(mf__head, model, ['item']) m
 );
 comment on macro table mf_item_factors is 'The items of a model with their bias and factors';
 
 create or replace macro mf_weights(model) as table
 from (
-    with mf__head as materialized (from mf__head(model, 'mf_weights'))
+    with mf__head as materialized (from mf__head_once(model, 'mf_weights', true, true))
     select
         case m.kind when 'user' then 'user_id' when 'item' then 'item_id' end as processed_input,
         case m.kind

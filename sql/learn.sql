@@ -106,24 +106,50 @@ create or replace macro mf__id_like(id, known) as
     case when typeof(known) <> '"NULL"' then mf__cast_like(id, known) end;
 comment on macro mf__id_like is 'An id in the type of the ids of a model';
 
--- The code of an id: its own, or for new ids of a kind those after the largest of a model, by id.
+-- The code of an id: its own, or for a new id of a kind what the id makes, so that statements that know
+-- nothing of each other give different ids different codes, and one id the same. Where that code is taken,
+-- it is one after those of the training.
 create or replace macro mf__code(caller, model, kind, known, id) as
-    coalesce(
-        known,
-        mf__after(caller, (select max(m.code) from query_table(model) m where m.kind = kind))
-            + row_number() over (partition by known is null order by id asc nulls last)
-    )::integer;
+    case
+        when known is not null then known
+        when row_number() over (
+            partition by known is null, mf__code_of(id) order by id asc nulls last
+        ) = 1 and mf__code_of(id) not in (
+            select m.code from query_table(model) m where m.kind = kind and m.code is not null
+        )
+            then mf__code_of(id)
+        else mf__after(
+            caller,
+            (
+                select max(m.code) from query_table(model) m
+                where m.kind = kind and m.code < mf__first_made()
+            )
+        ) + row_number() over (partition by known is null order by id asc nulls last)
+    end::integer;
 comment on macro mf__code is 'The code of an id, known or new';
 
--- What the codes of new ids are counted from, where the largest of the known ones is given.
+-- Codes below it are given in a training, in order; those from it on are made of ids.
+create or replace macro mf__first_made() as 1073741824;
+comment on macro mf__first_made is 'The first of the codes that are made of ids';
+
+create or replace macro mf__code_of(id) as
+    (mf__first_made() + md5_number_lower(id::varchar) % mf__first_made())::integer;
+comment on macro mf__code_of is 'The code that an id makes';
+
+-- Codes in groups of a few thousand, however they were made.
+create or replace macro mf__group(code) as
+    case when code < mf__first_made() then code >> 12 else -1 - (code >> 22) end;
+comment on macro mf__group is 'The group of a code';
+
+-- What codes of a training are counted from, where the largest of them is given.
 create or replace macro mf__after(caller, largest) as
     case
-        when largest > 2000000000
+        when largest > 1000000000
             then error(caller || ': the largest code of the model is ' || largest
                 || ', which leaves no room for new ones. Train again.')
         else greatest(coalesce(largest, -1), -1)
     end;
-comment on macro mf__after is 'What the codes of new ids are counted from';
+comment on macro mf__after is 'What codes are counted from';
 
 -- The ids of a kind that a model has: code, and in how many rows; id is a column of a relation m.
 create or replace macro mf__codes(model, kind, id) as table
@@ -133,16 +159,16 @@ where m.kind = kind
 group by id;
 comment on macro table mf__codes is 'The codes of the ids of a model';
 
--- Whether a model has an id in one row with a code, or does not have it; an error if it is otherwise.
+-- Whether an id is in one row of a model, which has a code, or in none; an error if it is otherwise.
 create or replace macro mf__one_row(caller, kind, id, n, code) as
     case
         when n > 1
-            then error(caller || ': the model has several rows for some of its ' || kind || 's; keep '
-                || 'one of each, as MERGE does with what mf_fold_in returns. ' || id::varchar
-                || ' has ' || n || '.')
+            then error(caller || ': the model has several rows for some of its ' || kind || 's: '
+                || coalesce(id::varchar, 'NULL') || ' has ' || n || '. Keep one of each, as MERGE does '
+                || 'with what mf_fold_in returns. FROM mf_check(model) lists them.')
         when n = 1 and code is null
-            then error(caller || ': the model has no code for its ' || kind || ' ' || id::varchar
-                || '. Leave the row out, or train again.')
+            then error(caller || ': the ' || kind || ' ' || id::varchar || ' of this model has no code. '
+                || 'Leave the row out, or train again.')
         else true
     end;
 comment on macro mf__one_row is 'Whether a model has an id in one row';
@@ -211,7 +237,7 @@ with recursive
         from query_table(ratings) s
         join query_table(users) u on u.id = s.user_id
         join query_table(items) i on i.id = s.item_id
-        group by u.code >> 12
+        group by mf__group(u.code)
     ),
     mf__gathered as materialized (
         select

@@ -23,13 +23,50 @@ select
 where false;
 comment on macro table mf__rows is 'The rows of a model with all columns of users and items';
 
-create or replace macro mf__users_of(model) as table
-from mf__rows(model) m where m.kind = 'user';
+-- The users of a model, or its items, for a function that reads their numbers. That no id is in several rows
+-- is asked of the head: mf__head_once.
+create or replace macro mf__users_of(model, caller) as table
+select m.* replace (mf__factors(caller, m.kind, m.user_id, m.ratings, m.bias, m.factors) as factors)
+from mf__rows(model) m
+where m.kind = 'user';
 comment on macro table mf__users_of is 'The users of a model';
 
-create or replace macro mf__items_of(model) as table
-from mf__rows(model) m where m.kind = 'item';
+create or replace macro mf__items_of(model, caller) as table
+select
+    m.* replace (
+        mf__factors(caller, m.kind, m.item_id, least(m.ratings, m.code), m.bias, m.factors) as factors
+    )
+from mf__rows(model) m
+where m.kind = 'item';
 comment on macro table mf__items_of is 'The items of a model';
+
+-- The factors of a row that is as readers need it, or an error. They are copied: list_dot_product refuses the
+-- NULLs of rows that a filter on Parquet has dropped. Whether they are finite is told by scores: mf__is_score.
+create or replace macro mf__factors(caller, kind, id, needed, bias, factors) as
+    case
+        -- without its optimizer DuckDB asks it of rows of other kinds too
+        when kind not in ('user', 'item') or mf__is_sound(needed, bias, factors)
+            then mf__vector(factors)
+        else mf__damaged(caller, kind, id)
+    end;
+comment on macro mf__factors is 'The factors of a row that is not damaged';
+
+create or replace macro mf__is_sound(needed, bias, factors) as
+    needed is not null and isfinite(coalesce(bias, 0)) and list_position(factors, null) is null;
+comment on macro mf__is_sound is 'Whether a row has what readers need';
+
+-- Empty where there are none: a NULL list would leave holes that list_dot_product refuses.
+create or replace macro mf__vector(factors) as list_concat(factors::float[], []);
+comment on macro mf__vector is 'Factors, copied';
+
+create or replace macro mf__damaged(caller, kind, id) as
+    error(caller || ': the ' || kind || ' ' || coalesce(id::varchar, 'NULL')
+        || ' of this model is damaged. ' || mf__look());
+comment on macro mf__damaged is 'An error: a damaged row of a model';
+
+create or replace macro mf__look() as
+    'FROM mf_check(model) lists what is wrong with it, and what to do.';
+comment on macro mf__look is 'Where damage is explained';
 
 create or replace macro mf__no_time_terms() as null::struct(
     t0 double, t1 double, beta float, drift float,
@@ -75,6 +112,46 @@ from (
     where m.kind = 'model'
 ) h;
 comment on macro table mf__head is 'The head of a model, checked';
+
+-- The head of a model in which no user and no item is in several rows, as far as that is asked for.
+create or replace macro mf__head_once(model, caller, users, items) as table
+with
+mf__h as (from mf__head(model, caller)),
+mf__n as (from mf__ids(model, users, items))
+select
+    h.* replace (
+        case
+            when h.valid and n.user_ids < n.users
+                then mf__repeated(caller, 'user', n.users - n.user_ids, n.users)
+            when h.valid and least(n.item_ids, n.item_codes) < n.items
+                then mf__repeated(caller, 'item', n.items - least(n.item_ids, n.item_codes), n.items)
+            else h.valid
+        end as valid
+    )
+from mf__h h, mf__n n;
+comment on macro table mf__head_once is 'The head of a model in which no row stands twice';
+
+-- How many rows of users and items a model has, as far as that is asked for, and how many ids and codes.
+create or replace macro mf__ids(model, users, items) as table
+select
+    count(*) filter (where m.kind = 'user') as users, count(distinct m.user_id) as user_ids,
+    count(*) filter (where m.kind = 'item') as items, count(distinct m.item_id) as item_ids,
+    count(distinct case when m.kind = 'item' then m.code end) as item_codes
+from (
+    from query_table(model)
+    union all by name
+    select null::varchar as kind, null as user_id, null as item_id, null::integer as code
+    where false
+) m
+where (users and m.kind = 'user') or (items and m.kind = 'item');
+comment on macro table mf__ids is 'How many rows of users and items a model has, and how many ids';
+
+-- An error: so many of all rows of a kind are not the only ones of their ids.
+create or replace macro mf__repeated(caller, kind, n, total) as
+    error(caller || ': the model has several rows for some of its ' || kind || 's: ' || n || ' of '
+        || total || ' have the id or the code of another one. Keep one of each, as MERGE does with what '
+        || 'mf_fold_in returns. FROM mf_check(model) lists them.');
+comment on macro mf__repeated is 'An error: rows that are not the only ones of their ids';
 
 -- The rows of some kinds, after the check of a head: a relation made from mf__head by the caller. The last
 -- row is never there; it makes the check where the model has no row of these kinds.
@@ -179,7 +256,7 @@ comment on macro mf__item_bias is 'The bias of an item at a time';
 -- p_u(t), of a row of a user.
 create or replace macro mf__user_factors(factors, temporal, t, beta) as
     case
-        when (temporal).factor_drift is null then mf__vector(factors)
+        when (temporal).factor_drift is null then factors
         else list_transform(
             factors::float[],
             lambda p, f: p + mf__dev(t, (temporal).t0, beta) * (temporal).factor_drift[f]
@@ -187,23 +264,39 @@ create or replace macro mf__user_factors(factors, temporal, t, beta) as
     end::float[];
 comment on macro mf__user_factors is 'The factors of a user at a time';
 
--- Factors that list_dot_product takes: it refuses the NULLs of rows that a filter on Parquet has dropped.
-create or replace macro mf__vector(factors) as list_concat(factors::float[], []);
-comment on macro mf__vector is 'Factors, copied';
-
 -- <p, q>; 0 where one of them is not there.
-create or replace macro mf__dot(p, q) as
-    case when len(p) > 0 and len(q) > 0 then list_dot_product(p, q) else 0 end;
+create or replace macro mf__dot(caller, p, q) as
+    case
+        when len(p) = len(q) then list_dot_product(p, q)
+        when len(p) > 0 and len(q) > 0
+            then error(caller || ': the model has rows with ' || len(p) || ' factors and rows with '
+                || len(q) || '. FROM mf_check(model) lists what is wrong with it, and what to do.')
+        else 0
+    end;
 comment on macro mf__dot is 'The inner product of two vectors of factors';
 
 -- mu + b_u + b_i + <p_u, q_i> (Koren, Bell and Volinsky 2009, equation 5); base is mu + b_u.
-create or replace macro mf__score(base, bias, p, q) as (base + bias + mf__dot(p, q))::float;
+create or replace macro mf__score(caller, base, bias, p, q) as
+    (base + bias + mf__dot(caller, p, q))::float;
 comment on macro mf__score is 'The score of an item for a user';
+
+-- Whether a score is a finite number, or an error: NaN would be the best of all, and clipped to a rating.
+create or replace macro mf__is_score(caller, score) as
+    case
+        when isfinite(score) then true
+        else error(caller || ': a score is ' || coalesce(score::varchar, 'NULL') || ', no finite '
+            || 'number: biases or factors of this model are damaged. ' || mf__look())
+    end;
+comment on macro mf__is_score is 'Whether a score is a finite number';
+
+-- Whether a row has terms of its own.
+create or replace macro mf__is_known(bias, factors) as bias is not null or coalesce(len(factors), 0) > 0;
+comment on macro mf__is_known is 'Whether a row has terms of its own';
 
 -- Where the list of a user comes from, of a row of one: 'model', 'content' or 'popular'.
 create or replace macro mf__list_source(bias, factors, source, ratings, min_ratings) as
     case
-        when bias is null and factors is null then 'popular'
+        when not mf__is_known(bias, factors) then 'popular'
         when source = 'content' then 'content'
         when coalesce(ratings, 0) >= coalesce(min_ratings, 1) then 'model'
         else 'popular'
@@ -211,8 +304,8 @@ create or replace macro mf__list_source(bias, factors, source, ratings, min_rati
 comment on macro mf__list_source is 'Where the list of a user comes from';
 
 -- What an item is listed by: its score for a user, or in the popular list its training ratings.
-create or replace macro mf__rank_score(personal, base, bias, p, q, ratings) as
-    case when personal then mf__score(base, bias, p, q) else ratings end;
+create or replace macro mf__rank_score(caller, personal, base, bias, p, q, ratings) as
+    case when personal then mf__score(caller, base, bias, p, q) else ratings end;
 comment on macro mf__rank_score is 'What an item is listed by';
 
 -- A prediction within the range of ratings, where it has one; least and greatest would take five times

@@ -76,28 +76,30 @@ select
     case when clip and h.facts.feedback = 'explicit' then h.facts.rating_min end as lowest,
     case when clip and h.facts.feedback = 'explicit' then h.facts.rating_max end as highest,
     h.valid
-from mf__head(model, caller) h;
+from mf__head_once(model, caller, true, true) h;
 comment on macro table mf__predicting is 'The head of a model that predicts';
 
 -- The rows of pairs with their prediction and its source, and whether user and item have no training
 -- ratings. head: a relation made from mf__predicting. <p_u(t), q_i> is the sum of two products here, so that
 -- no vector is made for a pair.
-create or replace macro mf__predicted(pairs, model, head) as table
+create or replace macro mf__predicted(caller, pairs, model, head) as table
 with
 mf__users as (
     select
         m.user_id, m.ratings, m.bias, mf__vector(m.factors) as factors,
-        m.bias is not null or m.factors is not null as known, m.source = 'content' as from_content,
+        mf__is_known(m.bias, m.factors) as known, m.source = 'content' as from_content,
         m.temporal.t0 as mean, m.temporal.drift, m.temporal.days, m.temporal.day_bias,
         mf__vector(m.temporal.factor_drift) as factor_drift
-    from mf__users_of(model) m
+    from mf__rows(model) m
+    where m.kind = 'user'
 ),
 mf__items as (
     select
         m.item_id, m.ratings, m.bias, mf__vector(m.factors) as factors,
-        m.bias is not null or m.factors is not null as known, m.source = 'content' as from_content,
+        mf__is_known(m.bias, m.factors) as known, m.source = 'content' as from_content,
         m.temporal.bin_bias as bins
-    from mf__items_of(model) m
+    from mf__rows(model) m
+    where m.kind = 'item'
 ),
 mf__timed as (
     select
@@ -110,14 +112,22 @@ mf__timed as (
 mf__scored as (
     select
         p.* exclude (mf__mu, mf__t0, mf__t1, mf__span, mf__beta, mf__near, mf__day),
-        (p.mf__mu + coalesce(u.bias, 0) + coalesce(i.bias, 0) + mf__dot(u.factors, i.factors)
-            + case
-                when p.mf__t1 is null then 0
-                else mf__in_bins(i.bins, p.mf__near, p.mf__t0, p.mf__span)
-                    + mf__on_day(u.days, u.day_bias, p.mf__day)
-                    + mf__dev(p.mf__near, u.mean, p.mf__beta)
-                        * (coalesce(u.drift, 0) + mf__dot(u.factor_drift, i.factors))
-            end)::float as mf__score,
+        -- only rows that pairs have are looked at
+        case
+            when u.user_id is not null and not mf__is_sound(u.ratings, u.bias, u.factors)
+                then mf__damaged(caller, 'user', u.user_id)
+            when i.item_id is not null and not mf__is_sound(i.ratings, i.bias, i.factors)
+                then mf__damaged(caller, 'item', i.item_id)
+            else p.mf__mu + coalesce(u.bias, 0) + coalesce(i.bias, 0)
+                + mf__dot(caller, u.factors, i.factors)
+                + case
+                    when p.mf__t1 is null then 0
+                    else mf__in_bins(i.bins, p.mf__near, p.mf__t0, p.mf__span)
+                        + mf__on_day(u.days, u.day_bias, p.mf__day)
+                        + mf__dev(p.mf__near, u.mean, p.mf__beta)
+                            * (coalesce(u.drift, 0) + mf__dot(caller, u.factor_drift, i.factors))
+                end
+        end::float as mf__score,
         case
             when u.known and i.known and (u.from_content or i.from_content) then 'content'
             when u.known and i.known then 'model'
@@ -134,7 +144,8 @@ mf__scored as (
 select
     p.* exclude (mf__lowest, mf__highest, mf__score),
     mf__clipped(p.mf__score, p.mf__lowest, p.mf__highest) as mf__prediction
-from mf__scored p;
+from mf__scored p
+where mf__is_score(caller, p.mf__score);
 comment on macro table mf__predicted is 'Pairs with their predictions';
 
 -- Ranks ----------------------------------------------------------------------------------------------

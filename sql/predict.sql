@@ -51,6 +51,6 @@ from (
             mf__cold_item
         ),
         p.mf__prediction as prediction, p.mf__source as prediction_source
-    from mf__predicted(mf__pairs, model, mf__head) p
+    from mf__predicted('mf_predict', mf__pairs, model, mf__head) p
 );
 comment on macro table mf_predict is 'Predicted ratings of pairs of a user and an item';

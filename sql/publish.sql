@@ -43,24 +43,25 @@ from mf_recommend(model, k := k) r;
 comment on macro table mf_publish_recommendations is
     'The k best items of all users, in the types of BI tools';
 
--- mf__published_users(head, model): mf_publish_users, unchecked. head: made from mf__predicting.
-create or replace macro mf__published_users(head, model) as table
+-- mf__published_users(caller, head, model): mf_publish_users, of a checked head: made from mf__predicting.
+create or replace macro mf__published_users(caller, head, model) as table
 select
     m.user_id,
     (h.mu + mf__user_bias(m.bias, m.temporal, h.t1, mf__day(h.t1), h.beta))::float as bias,
     mf__user_factors(m.factors, m.temporal, h.t1, h.beta) as factors,
     case
         when m.source = 'content' then 'content'
-        when m.bias is not null or m.factors is not null then 'model'
+        when mf__is_known(m.bias, m.factors) then 'model'
     end as source,
     h.lowest, h.highest
-from mf__users_of(model) m, query_table(head) h;
-comment on macro table mf__published_users is 'What mf_publish_pairs needs of users, unchecked';
+from mf__users_of(model, caller) m, query_table(head) h
+where h.valid;
+comment on macro table mf__published_users is 'What mf_publish_pairs needs of users';
 
 create or replace macro mf_publish_users(model) as table
 from (
     with mf__head as materialized (from mf__predicting(model, 'mf_publish_users', true))
-    from mf__published_users(mf__head, model)
+    from mf__published_users('mf_publish_users', mf__head, model)
     union all
     select null, null, null, null, null, null from mf__head h where not h.valid
 );
@@ -71,12 +72,12 @@ comment on macro table mf_publish_users is
 create or replace macro mf_publish_items(model) as table
 select
     m.item_id, mf__item_bias(m.bias, m.temporal, 1, 0, 1) as bias,
-    mf__vector(m.factors) as factors,
+    m.factors,
     case
         when m.source = 'content' then 'content'
-        when m.bias is not null or m.factors is not null then 'model'
+        when mf__is_known(m.bias, m.factors) then 'model'
     end as source
-from mf__items_of(model) m;
+from mf__items_of(model, 'mf_publish_items') m;
 comment on macro table mf_publish_items is
     'What mf_publish_pairs needs of the items of a model, at the end of the time it was trained on';
 
@@ -90,7 +91,7 @@ from (
 from (
     select
         u.user_id, i.* exclude (bias, factors, source), u.lowest, u.highest,
-        mf__score(u.bias, i.bias, u.factors, i.factors) as score,
+        mf__score('mf_publish_pairs', u.bias, i.bias, u.factors, i.factors) as score,
         case
             when u.source is null and i.source is null then 'global'
             when u.source is null then 'item_bias'
@@ -100,6 +101,7 @@ from (
         end as prediction_source
     from query_table(users) u, mf__published i
 ) s
+where mf__is_score('mf_publish_pairs', s.score)
 );
 comment on macro table mf_publish_pairs is
     'The predictions of all pairs of stored users and items, in the types of BI tools';
@@ -108,7 +110,9 @@ create or replace macro mf_publish_predictions(model) as table
 from (
     with
     mf__head as materialized (from mf__predicting(model, 'mf_publish_predictions', true)),
-    mf__users as not materialized (from mf__published_users(mf__head, model)),
+    mf__users as not materialized (
+        from mf__published_users('mf_publish_predictions', mf__head, model)
+    ),
     mf__items as not materialized (from mf_publish_items(model))
     from mf_publish_pairs(mf__users, mf__items)
     union all

@@ -45,7 +45,7 @@ mf__head as materialized (
         case
             when h.valid and mf__is_time('mf_recommend', ts) then mf__k('mf_recommend', k)
         end as k
-    from mf__head(model, 'mf_recommend') h
+    from mf__head_once(model, 'mf_recommend', false, true) h
 ),
 mf__people as (
     select
@@ -65,36 +65,36 @@ mf__people as (
                         || 'Pass exclude_seen := false or train with keep_seen := true.')
                 else coalesce(m.seen::integer[], [])
             end as seen
-        from mf__users_of(model) m, mf__head h
+        from mf__users_of(model, 'mf_recommend') m, mf__head h
         where user_id is null or m.user_id = user_id
     ) p
 ),
 mf__items as (
     select
         m.item_id, m.code, m.ratings::float as ratings,
-        mf__item_bias(m.bias, m.temporal, h.t, h.t0, h.span) as bias, mf__vector(m.factors) as factors
-    from mf__items_of(model) m, mf__head h
+        mf__item_bias(m.bias, m.temporal, h.t, h.t0, h.span) as bias, m.factors as factors
+    from mf__items_of(model, 'mf_recommend') m, mf__head h
 ),
 mf__best as (
     select
-        u.user_id,
-        min(
-            struct_pack(
-                minus := -mf__rank_score(
-                    u.personal, u.base, i.bias, u.factors, i.factors, i.ratings
-                ),
-                item_id := i.item_id,
-                code := i.code
-            ),
-            h.k + coalesce(len(u.few), 0)
-        ) as candidates
-    from mf__head h
-        left join mf__people u on true
-        cross join mf__items i
-        left join (select p.user_id, unnest(p.many) as code from mf__people p) s
-            on s.user_id = u.user_id and s.code = i.code
-    where s.code is null and (user_id is not null or u.user_id is not null)
-    group by u.user_id
+        s.user_id,
+        min(struct_pack(minus := -s.score, item_id := s.item_id, code := s.code), s.k)
+            as candidates
+    from (
+        select
+            u.user_id, i.item_id, i.code, h.k + coalesce(len(u.few), 0) as k,
+            mf__rank_score(
+                'mf_recommend', u.personal, u.base, i.bias, u.factors, i.factors, i.ratings
+            ) as score
+        from mf__head h
+            left join mf__people u on true
+            cross join mf__items i
+            left join (select p.user_id, unnest(p.many) as code from mf__people p) s
+                on s.user_id = u.user_id and s.code = i.code
+        where s.code is null and (user_id is not null or u.user_id is not null)
+    ) s
+    where mf__is_score('mf_recommend', s.score)
+    group by s.user_id
 ),
 mf__ranked as (
     select
@@ -103,11 +103,13 @@ mf__ranked as (
         select
             case when user_id is null then b.user_id else user_id end as user_id,
             coalesce(u.origin, 'popular') as source,
+            count(*) over (partition by b.user_id) as n,
             list_filter(
                 b.candidates, lambda c: list_contains(u.few, c.code) is not true
             )[:h.k] as picks
         from mf__head h cross join mf__best b left join mf__people u on u.user_id = b.user_id
     ) l
+    where mf__one_row('mf_recommend', 'user', l.user_id, l.n, 0)
 )
 select r.user_id, r.item.item_id as item_id, -r.item.minus as score, r.rank, r.source
 from mf__ranked r
@@ -145,13 +147,13 @@ from (
                         || '. Give the length of the list, at least 1.')
                 else k::bigint
             end as k
-        from mf__head(model, 'mf_popular') h
+        from mf__head_once(model, 'mf_popular', false, true) h
     ),
     mf__items as (
         select
             m.item_id, m.ratings as score,
             row_number() over (order by m.ratings desc nulls last, m.item_id asc nulls last) as rank
-        from mf__items_of(model) m
+        from mf__items_of(model, 'mf_popular') m
     )
     select i.item_id, i.score, i.rank from mf__items i, mf__head h where i.rank <= h.k
     union all

@@ -23,9 +23,9 @@
 -- does not know gets no rows. Factors that are all zero (no ratings) have no direction: such an
 -- item gets no rows and is in no list.
 
--- mf__alike(caller, rows, id, k): for the row of an id, or for each row if it is NULL, the k rows with the
--- greatest cosine. rows: id, code, factors of what has factors.
-create or replace macro mf__alike(caller, model, rows, id, k) as table
+-- mf__alike(caller, model, rows, kind, id, k): for the row of an id, or for each row if it is NULL, the k
+-- rows with the greatest cosine. rows: id, code, factors of what has factors.
+create or replace macro mf__alike(caller, model, rows, kind, id, k) as table
 with
 mf__head as materialized (
     select
@@ -36,11 +36,14 @@ mf__head as materialized (
                     || ''' learns no factors. Train with one that does, such as ''als''.')
             else mf__k(caller, k)
         end as k
-    from mf__head(model, caller) h
+    from mf__head_once(model, caller, kind = 'user', kind = 'item') h
 ),
 mf__lengths as not materialized (
-    select r.id, r.code, r.factors, sqrt(list_dot_product(r.factors, r.factors)) as length
-    from query_table(rows) r
+    from (
+        select r.id, r.factors, sqrt(mf__dot(caller, r.factors, r.factors)) as length
+        from query_table(rows) r
+    ) r
+    where mf__is_score(caller, r.length)
 ),
 -- the least of what is turned round, so that of equals the lower id comes first
 mf__best as (
@@ -49,14 +52,14 @@ mf__best as (
         min(
             struct_pack(
                 minus := -greatest(
-                    least(list_dot_product(a.factors, b.factors) / (a.length * b.length), 1), -1
+                    least(mf__dot(caller, a.factors, b.factors) / (a.length * b.length), 1), -1
                 )::float,
                 id := b.id
             ),
             h.k
         ) as picks
     from mf__head h, mf__lengths a, mf__lengths b
-    where a.length > 0 and b.length > 0 and a.code <> b.code and (id is null or a.id = id)
+    where a.length > 0 and b.length > 0 and a.id <> b.id and (id is null or a.id = id)
     group by a.id
 ),
 mf__ranked as (
@@ -72,10 +75,10 @@ comment on macro table mf__alike is 'The rows of a model that are most like each
 create or replace macro mf_similar_items(model, item_id := null, k := 10) as table
 from (
     with mf__rows as not materialized (
-        select m.item_id as id, m.code, mf__vector(m.factors) as factors from mf__items_of(model) m
+        select m.item_id as id, m.code, m.factors from mf__items_of(model, 'mf_similar_items') m
     )
     select a.id as item_id, a.other as similar_item_id, a.similarity, a.rank
-    from mf__alike('mf_similar_items', model, mf__rows, item_id, k) a
+    from mf__alike('mf_similar_items', model, mf__rows, 'item', item_id, k) a
     order by 1 asc nulls last, 4 asc nulls last
 );
 comment on macro table mf_similar_items is 'The k items most similar to one item or to each item';
@@ -83,10 +86,10 @@ comment on macro table mf_similar_items is 'The k items most similar to one item
 create or replace macro mf_similar_users(model, user_id := null, k := 10) as table
 from (
     with mf__rows as not materialized (
-        select m.user_id as id, m.code, mf__vector(m.factors) as factors from mf__users_of(model) m
+        select m.user_id as id, m.code, m.factors from mf__users_of(model, 'mf_similar_users') m
     )
     select a.id as user_id, a.other as similar_user_id, a.similarity, a.rank
-    from mf__alike('mf_similar_users', model, mf__rows, user_id, k) a
+    from mf__alike('mf_similar_users', model, mf__rows, 'user', user_id, k) a
     order by 1 asc nulls last, 4 asc nulls last
 );
 comment on macro table mf_similar_users is 'The k users most similar to one user or to each user';

@@ -35,7 +35,7 @@ select
             else h.valid
         end as valid
     )
-from mf__head(model, caller) h;
+from mf__head_once(model, caller, true, true) h;
 comment on macro table mf__changing is 'The head of a model with time terms';
 
 create or replace macro mf_item_bias_over_time(model) as table
@@ -108,7 +108,7 @@ from (
             h.beta, mf__within(mf__seconds(ts), h.t0, h.t1) as t,
             mf__day(coalesce(mf__seconds(ts), h.t1)) as day,
             h.valid and mf__is_time('mf_user_bias_on', ts) as valid
-        from mf__head(model, 'mf_user_bias_on') h
+        from mf__head_once(model, 'mf_user_bias_on', true, true) h
     )
     select m.user_id, mf__user_bias(m.bias, m.temporal, h.t, h.day, h.beta) as bias
     from mf__parts(mf__head, model, ['user']) m, mf__head h

@@ -74,7 +74,7 @@ from (
         select m.kind::varchar as kind, mf__lists_of_m(true) as lists
         from mf__model m
         where m.kind in ('user', 'item')
-        group by m.kind, try_cast(m.code as integer) >> 12
+        group by m.kind, mf__group(try_cast(m.code as integer))
     ),
     mf__made as materialized (
         from mf__run(mf__asked, mf__ratings, mf__users, mf__items, mf__stored, true)

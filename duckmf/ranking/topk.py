@@ -17,8 +17,8 @@ Floats: TypeAlias = NDArray[np.float32]
 Codes: TypeAlias = NDArray[np.int32]
 
 PIECE = 4 * BLOCK  # users that a thread ranks at a time
-# A table of slots by code has at most so many places for each item, and so many more: where codes
-# are sparser, it goes by their order instead, in which those that are seen have to be looked up.
+# A table of slots by code has at most so many places for each item, and so many more: larger codes
+# stand after these by their order, in which those that are seen have to be looked up.
 SPARSE, FEW = 16, 1 << 16
 ROUNDED_UP = np.float32(1 + 1e-5)
 SMALLEST, LARGEST = 1e-30, 1e30  # squares of lengths in between do not suffer from float32's range
@@ -52,12 +52,11 @@ class Ranking:
         reach = np.column_stack((lengths, bias))[order]
         self._longest = lengths.max(initial=0.0)
         self._largest = np.abs(bias).max(initial=0.0)
-        self._sorted: Codes | None = None
-        if codes.max(initial=-1) >= SPARSE * len(codes) + FEW:
-            self._sorted = np.sort(codes)
-            codes = np.searchsorted(self._sorted, codes).astype(np.int32)
-        slots = np.zeros(codes.max(initial=-1) + 1, np.int32)
-        slots[codes[order]] = np.arange(1, len(codes) + 1)
+        self._limit = SPARSE * len(codes) + FEW
+        self._large = np.sort(codes[codes >= self._limit])
+        table = self._in_table(codes)
+        slots = np.zeros(table.max(initial=-1) + 1, np.int32)
+        slots[table[order]] = np.arange(1, len(codes) + 1)
         self._items = kernels.Items(
             tiles(np.column_stack((screened, bias))[order], WIDTH),
             padded(reach, WIDTH, -np.inf).reshape(-1, WIDTH, 2).max(axis=1),
@@ -124,18 +123,23 @@ class Ranking:
             padded(lengths, HEIGHT, 0.0),
             padded(margins, HEIGHT, 0.0),
             indptr,
-            self._in_order(seen),
+            self._in_table(seen),
             P,
             np.array(weights),  # Arrow's is read-only, a type of its own to the kernel
         )
 
-    def _in_order(self, seen: Codes) -> Codes:
-        """Codes as the table of slots goes by them; -1 for those of no item."""
-        if self._sorted is None:
-            return seen
-        places = np.searchsorted(self._sorted, seen).astype(np.int32)
-        places[self._sorted[np.minimum(places, len(self._sorted) - 1)] != seen] = -1
-        return places
+    def _in_table(self, codes: Codes) -> Codes:
+        """Codes as the table of slots goes by them; -1 for large ones of no item."""
+        large = codes >= self._limit
+        if not large.any():
+            return codes
+        found = codes[large]
+        places = np.searchsorted(self._large, found).astype(np.int32)
+        known = places < len(self._large)
+        known[known] = self._large[places[known]] == found[known]
+        table = codes.copy()
+        table[large] = np.where(known, self._limit + places, -1)
+        return table
 
     def _work(self, k: int) -> kernels.Work:
         room = k + WIDTH + max(k // 2, 64)
