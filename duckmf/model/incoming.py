@@ -117,9 +117,9 @@ def check_unique(codes: NDArray[np.int32], side: SideName) -> None:
     twice = ordered[1:][ordered[1:] == ordered[:-1]]
     if len(twice):
         raise DataError(
-            f"the model has several rows for some of its {side}; keep one of each, as MERGE does "
-            f"with what mf_fold_in returns. {len(twice):,} rows have the code of another one, "
-            f"such as {twice[0]}."
+            f"the model has several rows for some of its {side}: {len(twice):,} have the code of "
+            f"another one, such as {twice[0]}. Keep one of each, as MERGE does with what mf_fold_in "
+            "returns. FROM mf_check(model) lists them."
         )
 
 

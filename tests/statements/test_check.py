@@ -106,6 +106,8 @@ def test_items_that_two_sessions_have_folded_in_are_told(con):
         f"from mf_fold_in_items(films, v{item}, user_id, item_id, rating)" for item in (300, 301)
     )
     con.execute(f"create or replace table films as from films union all {both}")
+    assert problems(con, "films") == []
+    con.execute("update films set code = 77 where item_id >= 300")
     assert [row[:4] for row in problems(con, "films")] == [
         ("error", "item", "300", "code is also that of another item in 2 of 32 rows")
     ]

@@ -52,10 +52,26 @@ def films(small):
 FOLD = "mf_fold_in(films, newcomers, user_id, item_id, rating)"
 
 
-def test_new_users_get_the_codes_after_the_largest(films):
+def test_statements_that_know_nothing_of_each_other_give_ids_codes_of_their_own(films):
     films.execute("delete from films where user_id between 3 and 20")
-    found = rows(films, FOLD, "user_id", "code")
-    assert found == [(user, user) for user in range(30, 40)]
+    found = dict(rows(films, FOLD, "user_id", "code"))
+    assert sorted(found) == list(range(30, 40))
+    assert len(set(found.values())) == 10
+    part = "mf_fold_in(films, part, user_id, item_id, rating)"
+    for user, code in found.items():
+        films.execute(f"create or replace view part as from newcomers where user_id = {user}")
+        assert rows(films, part, "user_id", "code") == [(user, code)]
+
+
+def test_a_code_that_is_taken_is_not_given_again(films):
+    code = dict(rows(films, FOLD, "user_id", "code"))[30]
+    films.execute(
+        f"update films set code = {code} where kind = 'user' and user_id = 3;"
+        f"insert into films by name from {FOLD}"
+    )
+    found = rows(films, "films where kind = 'user'", "count(distinct code)", "count(*)")
+    assert found == [(40, 40)]
+    assert rows(films, "films where user_id = 30", "code < 1000") == [(True,)]
 
 
 def test_inserted_users_get_their_own_lists_in_the_real_shell(films, tmp_path):
@@ -219,10 +235,10 @@ def test_new_items_first_and_then_those_who_rated_them(films):
         "merge into films using (from mf_fold_in(films, changed, user_id, item_id, rating, complete := false)) as c "
         "on films.kind = 'user' and films.user_id = c.user_id when matched then update"
     )
-    found = films.execute("select code, ratings from films where item_id = 30").fetchall()
-    assert found == [(30, films.execute("select count(*) from ratings30").fetchall()[0][0])]
-    (users,) = films.execute("select count(*) from films where list_contains(seen, 30)").fetchall()
-    assert users == (found[0][1],)
+    ((code, n),) = films.execute("select code, ratings from films where item_id = 30").fetchall()
+    assert films.execute("select count(*) from ratings30").fetchall() == [(n,)]
+    seen = f"select count(*) from films where list_contains(seen, {code})"
+    assert films.execute(seen).fetchall() == [(n,)]
     assert len(rows(films, "films")) == len(expected) + 1
 
 

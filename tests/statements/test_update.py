@@ -48,7 +48,7 @@ def test_it_is_a_whole_model_and_what_has_no_new_ratings_is_as_it_was(films, alg
         found = rows(films, f"next where kind = '{side}'", f"{side}_id", "code", "ratings")
         counted = f"(select {side}_id as id, count(*) as n from everything group by all)"
         assert [(id, n) for id, _, n in found] == rows(films, counted, "id", "n")
-        assert sorted(code for _, code, _ in found) == list(range(len(found)))
+        assert len({code for _, code, _ in found}) == len(found)
         known = {
             id: code
             for id, code in rows(films, f"films where kind = '{side}'", f"{side}_id", "code")
@@ -197,7 +197,7 @@ def test_a_repeated_pair_means_what_the_model_says_or_the_call(films):
         ("mf_update(films, later, user_id, item_id, rating, duplicates := 'first')", "mf_update: duplicates is 'first'; give one of"),
         ("mf_update(films, later, user_id, item_id, rating, duplicates := 'last')", "mf_update: duplicates is 'last' but ts is not given"),
         ("mf_update(part, later, user_id, item_id, rating)", "stored ratings are of items that are no longer in the model; pass the whole model."),
-        ("mf_update(twice, later, user_id, item_id, rating)", "mf_update: the model has several rows for some of its users; keep one of each"),
+        ("mf_update(twice, later, user_id, item_id, rating)", "mf_update: the model has several rows for some of its users: 1 has 2. Keep one of each"),
         ("mf_update(bare, later, user_id, item_id, rating)", "mf_update: the model has not stored the ratings of its users"),
     ],
 )  # fmt: skip
@@ -248,7 +248,8 @@ def test_rows_that_were_folded_in_or_have_no_ratings_are_kept(films):
         "create table next as from mf_update(films, later, user_id, item_id, rating, duplicates := 'max')"
     )
     assert rows(films, "next where item_id = 99") == rows(films, "films where item_id = 99")
-    assert rows(films, "next where item_id >= 28 and item_id < 99", "code") == [(51,), (52,)]
+    new = rows(films, "next where item_id >= 28 and item_id < 99", "code")
+    assert len({50, *new}) == 3
     found = rows(films, "next where kind = 'user'", "user_id", "ratings")
     assert found == rows(
         films, "(select user_id, count(*) as n from everything group by all)", "user_id", "n"
@@ -288,7 +289,9 @@ def test_a_user_is_forgotten_and_the_model_stays_valid(films, algorithm):
     back = (
         "mf_fold_in(films, later, user_id, item_id, rating, unknown := 'ignore') where user_id = 7"
     )
-    assert rows(films, back, "user_id", "code") == [(7, 38)]
+    ((user, code),) = rows(films, back, "user_id", "code")
+    assert user == 7
+    assert rows(films, f"films where kind = 'user' and code = {code}") == []
     found = rows(films, f"{UPDATE} where kind = 'user'", "user_id", "ratings")
     left = "(select user_id, count(*) as n from (from ratings union all from later) group by all)"
     assert found == rows(films, left, "user_id", "n")
