@@ -121,9 +121,8 @@ class CrossValidation(Run):
         return Outcome({"folds": self._outcomes})
 
     def close(self) -> None:
-        """Stop the threads and take the progress bar away."""
+        """Take the progress bar away."""
         self._progress.close()
-        super().close()
 
 
 @dataclass(frozen=True)

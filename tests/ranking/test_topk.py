@@ -48,7 +48,6 @@ class Case:
         indptr = np.append(0, np.cumsum([len(seen) for seen in self.seen])).astype(np.int32)
         seen = np.concatenate([*self.seen, np.empty(0, np.int32)])
         found, scores, counts = ranking.top(k, self.weights, self.P, indptr, seen)
-        ranking.close()
         ends = np.cumsum(counts)
         for u, p in enumerate(self.P):
             all_scores = naive_topk.scores(
@@ -131,5 +130,4 @@ def test_work_is_bounded_by_a_piece_and_not_by_users_times_items():
     ranking.top(10, *users)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    ranking.close()
     assert peak < 0.1 * n_users * n_items * 4

@@ -13,6 +13,7 @@ import duckdb
 import pytest
 
 import duckmf
+from duckmf.statements import underway
 from tests.clients import hearing_ctrl_c
 from tests.conftest import MOVIELENS, model_of, runs_of
 
@@ -92,10 +93,10 @@ def test_ctrl_c_ends_the_statement_and_the_run(threads):
             pass
         assert time.monotonic() - pressed < 5
         from duckmf.connection.plugin import calls_of
-        runs, end = calls_of(con).runs, time.monotonic() + 15
-        while len(runs) and time.monotonic() < end:
+        underway, end = calls_of(con).underway, time.monotonic() + 15
+        while len(underway) and time.monotonic() < end:
             time.sleep(0.1)
-        print(len(runs), "runs,", len(con.execute("from duckdb_tables()").fetchall()), "tables")
+        print(len(underway), "runs,", len(con.execute("from duckdb_tables()").fetchall()), "tables")
     """
     with hearing_ctrl_c():
         done = subprocess.run(
@@ -151,9 +152,7 @@ def test_the_first_two_trainings_of_a_process_start_at_once():
 
 
 def test_a_run_whose_statement_is_gone_is_given_up(movielens, monkeypatch):
-    from duckmf.statements import registry as runs
-
-    monkeypatch.setattr(runs, "BETWEEN_EPOCHS_SECONDS", 0.2)
+    monkeypatch.setattr(underway, "SECOND", 0.02)
     threading.Timer(0.5, movielens.interrupt).start()
     with pytest.raises(duckdb.InterruptException):
         movielens.execute(LONG)
