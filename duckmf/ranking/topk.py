@@ -44,14 +44,15 @@ class Layouts:
     ) -> Ranking:
         """The `Ranking` of some items, which is shared while somebody holds it."""
         how = cosine, fused, threads
+        order = np.argsort(codes)  # DuckDB gives them in any order
+        items = codes[order], places[order], weights[order], Q[order]
         digest = hashlib.sha256(repr((Q.shape, how)).encode())
-        for array in (codes, places, weights, Q):
-            digest.update(np.ascontiguousarray(array).data)
+        for array in items:
+            digest.update(array.data)
         key = digest.digest()
         ranking = self._rankings.get(key)
         if ranking is None:
-            ranking = Ranking(codes, places, weights, Q, *how)
-            self._rankings[key] = ranking
+            self._rankings[key] = ranking = Ranking(*items, *how)
         return ranking
 
 

@@ -50,7 +50,7 @@ def presses() -> int:
 
 
 def wait(seconds: float, before: int) -> bool:
-    """Wait so long for a SIGINT beside those noticed before; whether one came."""
+    """Wait so long for a SIGINT beside those noticed before, at most; whether one came."""
     end = time.monotonic() + seconds
     while presses() == before and (left := end - time.monotonic()) > 0:
         if _receiver is None:

@@ -18,12 +18,11 @@ from duckmf.statements.run import Run
 # DuckDB does not tell when a statement ends before its last call: because it failed or was
 # interrupted, or because its client does not fetch the rest. One that goes on calls again within
 # milliseconds, except where DuckDB does other work of it in between, which takes processor time,
-# or where the client takes its own to fetch. Of that, in looks, each a second after the one before:
+# or where the client takes its own to fetch. So things are looked at once a second:
 SECOND = 1.0
-BETWEEN_EPOCHS = 10  # nothing comes between two epochs
-QUIET = 5  # without processor time: no work comes between the calls of a run
-IDLE = 600  # whatever it waits for
-QUIET_SHARE = 0.05  # of one processor, which the process uses at most while nothing goes on
+RESTING = 10  # looks at a run without a call, where none of DuckDB's work can be the reason
+IDLE = 600  # looks without a call, whatever the reason
+QUIET_SHARE = 0.01  # of one processor: DuckDB works on nothing where the process takes no more
 
 INTERRUPTED = "this statement was interrupted. Nothing was written; run it again."
 GIVEN_UP = (
@@ -70,8 +69,8 @@ class Entry:
         # lists wait for the client that fetches them; a run never does
         return isinstance(self.thing, Run) and (
             self.interrupted
-            or self.quiet >= QUIET
-            or (self.looks >= BETWEEN_EPOCHS and self.thing.between_epochs)
+            or self.quiet >= RESTING
+            or (self.looks >= RESTING and self.thing.between_epochs)
         )
 
 

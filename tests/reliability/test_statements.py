@@ -13,23 +13,15 @@ import duckdb
 import pytest
 
 import duckmf
+from duckmf.connection.plugin import calls_of
 from duckmf.statements import underway
 from tests.clients import hearing_ctrl_c
 from tests.conftest import MOVIELENS, model_of, runs_of
+from tests.reliability import wait_until
 
 pytestmark = pytest.mark.alone
 
 LONG = "create table m as from mf_fit(ratings, user_id, movie_id, rating, n_factors := 64, epochs := 10000)"
-
-
-def wait_until(condition, seconds=10.0):
-    """Whether the condition came true in time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def assert_nothing_left(con: duckdb.DuckDBPyConnection) -> None:
@@ -156,4 +148,5 @@ def test_a_run_whose_statement_is_gone_is_given_up(movielens, monkeypatch):
     threading.Timer(0.5, movielens.interrupt).start()
     with pytest.raises(duckdb.InterruptException):
         movielens.execute(LONG)
-    assert wait_until(lambda: len(runs_of(movielens)) == 0)
+    held = calls_of(movielens).underway
+    assert wait_until(lambda: len(held) == 0)
