@@ -4,8 +4,8 @@
 --     CREATE TABLE films AS
 --     FROM mf_fit_best(ratings, user_id, movie_id, rating, n_factors := [8, 16, 32], algorithm := ['als', 'svd']);
 --
--- Every option of mf_fit may be a list of values to try, or a number may be a range: {'min': 0.1, 'max': 10},
--- or {'min': 0.1, 'max': 10, 'log': true} to draw its logarithm evenly. Those that say what the trials are
+-- Every option of mf_fit may be a list of values to try, of 1,000 at most, or a number may be a range:
+-- {'min': 0.1, 'max': 10}, or {'min': 0.1, 'max': 10, 'log': true} to draw its logarithm evenly. Those that say what the trials are
 -- judged by and how they run have one value for all trials: seed, duplicates, validation, threads, keep_seen,
 -- progress. `temporal`, itself a list, is searched as a list of lists. An option that only some of the
 -- algorithms use is searched for those.

@@ -14,6 +14,7 @@ import pytest
 import duckmf
 from duckmf.connection.plugin import calls_of, quoted
 from duckmf.demo import examples
+from duckmf.statements.run import Run
 
 MOVIELENS = examples() / "data" / "ml-latest-small"
 
@@ -117,4 +118,4 @@ def model_of(con: duckdb.DuckDBPyConnection, call: str) -> list[tuple[object, ..
 def runs_of(con: duckdb.DuckDBPyConnection) -> Sized:
     """The training runs under way in a connection's database."""
     calls = calls_of(con)
-    return calls.runs if calls else ()
+    return calls.underway.things(Run) if calls else ()

@@ -188,7 +188,7 @@ def test_stopping_gives_a_training_up_and_leaves_nothing_behind(shop, number):
             assert server.stop(number) == 0
             assert server.process.stderr.read() == ""
             message = client.communicate()[1]
-        assert re.search(r"mf_fit: the training was (interrupted|given up)", message), message
+        assert re.search(r"mf_fit: this statement was (interrupted|given up)", message), message
         assert "Nothing was written" in message
     with duckdb.connect(str(shop)) as con:
         assert con.execute("show tables").fetchall() == [("ratings",)]

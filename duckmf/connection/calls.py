@@ -8,9 +8,9 @@ so that no trace of Python stands before it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -30,16 +30,15 @@ from duckmf.arrow import (
 )
 from duckmf.connection import functions
 from duckmf.connection.arrow_types import arrow_type
+from duckmf.connection.connections import Connections
 from duckmf.connection.model_heads import heads
 from duckmf.errors import DuckMFError
 from duckmf.model import incoming
-from duckmf.ranking.topk import Ranking
+from duckmf.ranking.topk import Layouts, Ranking
 from duckmf.statements.cross_validate import CrossValidation
 from duckmf.statements.fit import Fit
 from duckmf.statements.fold_in import FoldIn
-from duckmf.statements.prepared import Origin, Prepared
 from duckmf.statements.project import projected
-from duckmf.statements.registry import Runs
 from duckmf.statements.requests import (
     CrossValidationRequest,
     FitRequest,
@@ -51,10 +50,8 @@ from duckmf.statements.requests import (
 )
 from duckmf.statements.run import Made, Outcome, Run
 from duckmf.statements.tune import FitBest, Tune
+from duckmf.statements.underway import Origin, Underway
 from duckmf.statements.update import Update
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 Column: TypeAlias = pa.ChunkedArray
 
@@ -90,16 +87,15 @@ def answer(
 
 
 class Calls:
-    """The calls of the macros, over the runs and rankings of one database instance.
+    """The calls of the macros, over what is under way in one database instance.
 
     An argument `after` is not used: the statement makes it first, and so calls in the right order.
     """
 
-    def __init__(self, connections: Iterable[DuckDBPyConnection]) -> None:
-        self.connections = connections
-        self.runs = Runs()
-        self.rankings: Prepared[Ranking] = Prepared()
-        self.fold_ins: Prepared[FoldIn] = Prepared()
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+        self.underway = Underway(connections.watch)
+        self._layouts = Layouts()
 
     def begin(self, request: Column) -> pa.Array:
         """Check the request and number the run."""
@@ -107,7 +103,9 @@ class Calls:
         asked_for, run = BEGIN[given["function"]]
 
         def begin() -> pa.Array:
-            return row(BEGUN, run=self.runs.add(run(asked_for.read(given))))
+            asked = asked_for.read(given)
+            origin = Origin(asked.function, asked.statement)
+            return row(BEGUN, run=self.underway.add(run(asked), origin))
 
         return answer(BEGUN, len(request), given["function"], begin)
 
@@ -152,7 +150,7 @@ class Calls:
     def finish(self, run: Column, after: Column) -> pa.Array:
         """What the model says of itself; the run is over."""
         finished = self._of_run(run, MODEL, lambda training: _head(training.finish()))
-        self.runs.forget(scalar(run))
+        self.underway.forget(scalar(run))
         return finished
 
     def _of_run(
@@ -161,10 +159,10 @@ class Calls:
         number = scalar(run)
 
         def work() -> pa.Array:
-            with self.runs.use(number) as training:
+            with self.underway.use(number, Run) as training, training.lock:
                 return step(training)
 
-        return answer(shape, len(run), self.runs.function(number), work)
+        return answer(shape, len(run), self.underway.function(number), work)
 
     def lay_out(
         self,
@@ -181,8 +179,8 @@ class Calls:
         origin = Origin(function, (scalar(connection), scalar(query)))
 
         def lay_out(*lists: Column) -> pa.Array:
-            ranking = Ranking(*incoming.items(*map(flat, lists)), *how)
-            return row(LAID_OUT, number=self.rankings.add(ranking, origin))
+            ranking = self._layouts.ranking(*incoming.items(*map(flat, lists)), *how)
+            return row(LAID_OUT, number=self.underway.add(ranking, origin))
 
         def work() -> pa.Array:
             rows = range(len(caller))
@@ -208,11 +206,11 @@ class Calls:
 
     def _top(self, number: int, k: int, *users: Column) -> pa.Array:
         def work() -> pa.Array:
-            ranking = self.rankings.use(number)
-            codes, scores, counts = ranking.top(k, *incoming.users(*users))
+            with self.underway.use(number, Ranking) as ranking:
+                codes, scores, counts = ranking.top(k, *incoming.users(*users))
             return rows_of(PICKED, (lists_from(counts, rows_of(PICK, (codes, scores))), None))
 
-        return answer(PICKED, len(users[0]), self.rankings.function(number), work)
+        return answer(PICKED, len(users[0]), self.underway.function(number), work)
 
     def fixed(self, request: Column, fixed: Column, rivals: Column) -> pa.Array:
         """Lay one side of a model out, from one row of lists of it and of its rivals."""
@@ -222,7 +220,7 @@ class Calls:
             asked = FoldInRequest.read(given)
             fold_in = FoldIn(asked, incoming.batch(fixed), incoming.batch(rivals))
             origin = Origin(asked.function, asked.statement)
-            return row(LAID_OUT, number=self.fold_ins.add(fold_in, origin))
+            return row(LAID_OUT, number=self.underway.add(fold_in, origin))
 
         return answer(LAID_OUT, len(request), given["function"], work)
 
@@ -231,12 +229,12 @@ class Calls:
         number = scalar(model)
 
         def work() -> pa.Array:
-            fold_in = self.fold_ins.use(number)
             codes, ratings, times, *stored = columns
             given = lists_of(codes), lists_of(ratings), lists_of(times)
-            return _rows(fold_in.rows(*given, incoming.seen(*stored)))
+            with self.underway.use(number, FoldIn) as fold_in:
+                return _rows(fold_in.rows(*given, incoming.seen(*stored)))
 
-        return answer(ROW, len(model), self.fold_ins.function(number), work)
+        return answer(ROW, len(model), self.underway.function(number), work)
 
     def project(
         self, request: Column, n: Column, bias: Column, factors: Column, known: Column, new: Column
@@ -258,7 +256,7 @@ class Calls:
         """What there is to say of relations that have the shape of a model."""
 
         def work() -> pa.Array:
-            return pa.array(heads(self.connections, names.to_pylist()), HEAD)
+            return pa.array(heads(self._connections, names.to_pylist()), HEAD)
 
         return answer(HEAD, len(names), "mf_models", work)
 

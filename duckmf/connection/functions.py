@@ -10,13 +10,11 @@ import threading
 from collections.abc import Callable
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 from duckmf.connection import sqlfiles
+from duckmf.connection.connections import Connections
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
     from duckmf.connection.calls import Calls
 
 TEMPORAL = sqlfiles.type_of("mf__no_time_terms")
@@ -100,10 +98,10 @@ PURE = frozenset({"mf__top"})
 
 
 class Udfs:
-    """The functions of one database instance, and with them its training runs."""
+    """The functions of one database instance, and what statements have under way there."""
 
     def __init__(self) -> None:
-        self.connections: WeakSet[DuckDBPyConnection] = WeakSet()  # those with the macros
+        self.connections = Connections()
         self.calls: Calls | None = None
         self._first = threading.Lock()  # two threads may make the first call at once
         self.functions = {name: self._function(name) for name in SIGNATURES}
@@ -125,3 +123,7 @@ class Udfs:
 
                 self.calls = Calls(self.connections)
             return self.calls
+
+    def start_anew(self) -> None:
+        """In a forked process: what is under way, and may hold locks, is the parent's."""
+        self.calls, self._first = None, threading.Lock()

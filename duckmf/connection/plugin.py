@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import os
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,13 +40,13 @@ class Loaded:
     of its connection.
     """
 
-    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
-        self._con = con
+    def __init__(self, con: duckdb.DuckDBPyConnection, udfs: Udfs) -> None:
+        self._con, self._udfs = con, udfs
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """Open a cursor with the `mf_` functions."""
         cursor = self._con.cursor()
-        add_macros(cursor)
+        add_macros(cursor, self._udfs)
         return cursor
 
     def __getattr__(self, name: str) -> Any:
@@ -69,21 +70,24 @@ def load(con: duckdb.DuckDBPyConnection | Loaded) -> Loaded:
             f"duckmf.load: {str(con)!r} is a file. duckmf.connect({str(con)!r}) opens it, with "
             "duckmf; load takes a connection."
         )
-    add_functions(con)
-    add_macros(con)
-    return Loaded(con)
+    udfs = add_functions(con)
+    add_macros(con, udfs)
+    return Loaded(con, udfs)
 
 
-def add_functions(con: duckdb.DuckDBPyConnection) -> None:
+def add_functions(con: duckdb.DuckDBPyConnection) -> Udfs:
     """Give a connection's database instance the Python functions, unless it has them."""
-    _udfs_of(con).connections.add(con)
+    udfs = _udfs_of(con)
     _loaded.add(con)
     interrupts.listen()
+    return udfs
 
 
-def add_macros(con: duckdb.DuckDBPyConnection) -> None:
-    """Give a connection the macros, as temp macros; its instance has the Python functions."""
+def add_macros(con: duckdb.DuckDBPyConnection, udfs: Udfs) -> None:
+    """Give a connection the macros, as temp macros; its instance has these Python functions."""
     global _macros
+    ((number,),) = con.execute("select current_connection_id()").fetchall()
+    udfs.connections.add(number, con)
     if not _macros:
         _macros = con.extract_statements(sqlfiles.temporary())
     for statement in _macros:
@@ -171,3 +175,13 @@ def _remove_functions() -> None:
         for name in [*SIGNATURES, *instances]:
             with contextlib.suppress(duckdb.Error):
                 con.remove_function(name)
+
+
+def _start_anew() -> None:
+    """The functions of a forked process begin with nothing under way."""
+    for udfs in _registered:
+        udfs.start_anew()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has none
+    os.register_at_fork(after_in_child=_start_anew)

@@ -41,10 +41,10 @@ class Plugin(BasePlugin):
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
         """The root connection is open."""
-        plugin.add_functions(conn)
+        self._udfs = plugin.add_functions(conn)
         if self.installs:
             plugin.install(conn)
 
     def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """A thread has got its handle."""
-        plugin.add_macros(cursor)
+        plugin.add_macros(cursor, self._udfs)

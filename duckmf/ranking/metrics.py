@@ -251,7 +251,6 @@ class _Group:
         users = scorer.base[self._users], scorer.P[self._users]
         indptr = self._seen.indptr.astype(np.int32)
         items, _, counts = lists.top(k, *users, indptr, self._seen.indices)
-        lists.close()
         row = np.repeat(np.arange(n), counts)
         rank = np.arange(1, len(items) + 1) - np.repeat(np.cumsum(counts) - counts, counts)
         hit = _among(row * self._n_items + items, self._keys)

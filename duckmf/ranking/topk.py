@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TypeAlias
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,36 @@ PIECE = 4 * BLOCK  # users that a thread ranks at a time
 SPARSE, FEW = 16, 1 << 16
 ROUNDED_UP = np.float32(1 + 1e-5)
 SMALLEST, LARGEST = 1e-30, 1e30  # squares of lengths in between do not suffer from float32's range
+
+
+class Layouts:
+    """Items that are laid out: the same ones once, for all who rank them at a time."""
+
+    def __init__(self) -> None:
+        self._rankings: WeakValueDictionary[bytes, Ranking] = WeakValueDictionary()
+
+    def ranking(
+        self,
+        codes: Codes,
+        places: Codes,
+        weights: Floats,
+        Q: Floats,
+        cosine: bool,
+        fused: bool,
+        threads: int,
+    ) -> Ranking:
+        """The `Ranking` of some items, which is shared while somebody holds it."""
+        how = cosine, fused, threads
+        order = np.argsort(codes)  # DuckDB gives them in any order
+        items = codes[order], places[order], weights[order], Q[order]
+        digest = hashlib.sha256(repr((Q.shape, how)).encode())
+        for array in items:
+            digest.update(array.data)
+        key = digest.digest()
+        ranking = self._rankings.get(key)
+        if ranking is None:
+            self._rankings[key] = ranking = Ranking(*items, *how)
+        return ranking
 
 
 class Ranking:
@@ -153,10 +185,6 @@ class Ranking:
             np.empty(HEIGHT * WIDTH, np.float32),
             np.empty(HEIGHT, np.int64),
         )
-
-    def close(self) -> None:
-        """Stop the threads."""
-        self._workers.close()
 
 
 def padded(rows: Floats, step: int, value: float) -> Floats:

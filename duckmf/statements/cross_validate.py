@@ -19,6 +19,7 @@ from duckmf.ratings.matrix import Triples
 from duckmf.statements.progress import Progress
 from duckmf.statements.requests import CrossValidationRequest
 from duckmf.statements.run import Outcome, Run
+from duckmf.tuning.judging import in_order
 
 
 class CrossValidation(Run):
@@ -121,9 +122,8 @@ class CrossValidation(Run):
         return Outcome({"folds": self._outcomes})
 
     def close(self) -> None:
-        """Stop the threads and take the progress bar away."""
+        """Take the progress bar away."""
         self._progress.close()
-        super().close()
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ class FoldSplit:
     """Some rows set apart, and the codes that a source without them would have."""
 
     train: Triples  # in those codes
-    test: Triples  # in the codes of all rows
+    test: Triples  # in the codes of all rows, in order
     codes: tuple[NDArray[np.int32], NDArray[np.int32]]  # of all users and items; -1: not in train
     shape: tuple[int, int]  # users and items of train
 
@@ -151,7 +151,7 @@ class FoldSplit:
             train, users=users[train.users], items=items[train.items], held_out=held_out
         )
         n_users, n_items = (int(np.count_nonzero(there)) for there in present)
-        return cls(train, rows.select(apart), (users, items), (n_users, n_items))
+        return cls(train, in_order(rows.select(apart)), (users, items), (n_users, n_items))
 
     @property
     def test_codes(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

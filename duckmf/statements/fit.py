@@ -134,9 +134,8 @@ class Fitting(Run):
         }
 
     def close(self) -> None:
-        """Stop the threads and take the progress bar away."""
+        """Take the progress bar away."""
         self._progress.close()
-        super().close()
 
 
 class Fit(Fitting):

@@ -114,10 +114,6 @@ class FoldIn:
         kept = rows if self._timed else rows.untimed()
         return made.with_seen(*cells_of(kept, numbers, self._codes))
 
-    def close(self) -> None:
-        """Stop the threads."""
-        self._workers.close()
-
     def _places(self, codes: NDArray[np.int32]) -> NDArray[np.int32]:
         """Where codes stand among those of the fixed side; -1 for what is not there."""
         known = np.isin(codes, self._codes)

@@ -46,7 +46,7 @@ class Outcome:
 
 
 class Run:
-    """What every statement that learns has: rows to gather, threads, a place among the runs."""
+    """What every statement that learns has: rows to gather, and threads."""
 
     def __init__(self, request: Request, threads: int | None) -> None:
         """Begin what was asked for.
@@ -54,10 +54,8 @@ class Run:
         Raises:
             DataError: the source has rows that cannot be used.
         """
-        self.function, self.statement = request.function, request.statement
-        self.lock = threading.Lock()
-        self.deadline = float("inf")  # of the next call; infinite while one is under way
-        self.interrupted = False
+        self.function = request.function
+        self.lock = threading.Lock()  # of one call at a time
         self.began = time.perf_counter()
         self.gathering = Gathering(request.counts)
         self.threads: int = threads or request.duckdb_threads
@@ -69,5 +67,4 @@ class Run:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Stop the threads."""
-        self.workers.close()
+        """Take away what people see of it, such as a progress bar."""

@@ -104,9 +104,8 @@ class Tune(Run):
         return Outcome({"trials": self._trials.rows(self)})
 
     def close(self) -> None:
-        """Stop the threads and take the progress bar away."""
+        """Take the progress bar away."""
         self._trials.progress.close()
-        super().close()
 
 
 class FitBest(Fitting):

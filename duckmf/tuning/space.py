@@ -14,6 +14,7 @@ from duckmf.ratings.gathering import Counts
 
 # Options that all trials of a study share: what they are judged by, and how they run.
 SHARED = frozenset({"seed", "duplicates", "validation_fraction", "keep_seen", "threads"})
+MOST_VALUES = 1000  # of an option: each is checked before the first trial, without a pause
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,11 @@ def _check_shared(option: str, value: Any) -> None:
 def _distinct(option: str, values: list[Any]) -> list[Any]:
     if not values:
         raise OptionError(f"{option} is []; give at least one value.")
+    if len(values) > MOST_VALUES:
+        raise OptionError(
+            f"{option} is a list of {len(values):,} values; give at most {MOST_VALUES:,}, or for "
+            "numbers a range, as {'min': 1, 'max': 10}."
+        )
     return [value for n, value in enumerate(values) if value not in values[:n]]
 
 

@@ -53,7 +53,6 @@ def train(ratings, threads=1, **options):
     workers = Workers(threads)
     als = Als(ratings, AlsOptions(**options), workers)
     losses = [als.epoch(number) for number in range(1, als.epochs + 1)]
-    workers.close()
     return als, losses
 
 

@@ -46,7 +46,6 @@ def train(ratings, threads=1, **options):
     workers = Workers(threads)
     bpr = Bpr(ratings, BprOptions(**options), workers)
     losses = [bpr.epoch(number) for number in range(1, bpr.epochs + 1)]
-    workers.close()
     return bpr, losses
 
 

@@ -57,7 +57,6 @@ def train(ratings=RATINGS, threads=1, **options):
     workers = Workers(threads)
     als = ImplicitAls(ratings, ImplicitAlsOptions(**options), workers)
     losses = [als.epoch(number) for number in range(1, als.epochs + 1)]
-    workers.close()
     return als, losses
 
 

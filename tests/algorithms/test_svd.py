@@ -53,7 +53,6 @@ def train(ratings, threads=1, **options):
     workers = Workers(threads)
     svd = Svd(ratings, SvdOptions(**options), workers)
     losses = [svd.epoch(number) for number in range(1, svd.epochs + 1)]
-    workers.close()
     return svd, losses
 
 

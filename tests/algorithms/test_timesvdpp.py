@@ -42,7 +42,6 @@ def trained(ratings: Ratings, epochs: int = 4, threads: int = 1, **options: obje
     training = algorithms.make(Timesvdpp, ratings, options, workers)
     losses = [training.epoch(number) for number in range(1, epochs + 1)]
     factors = training.factors()
-    workers.close()
     return factors, losses
 
 

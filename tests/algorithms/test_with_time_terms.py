@@ -174,7 +174,6 @@ def test_any_number_of_threads_gives_the_same_bits(name):
         losses = [training.epoch(1), training.epoch(2)]
         temporal = training.factors().temporal
         found.append((losses, temporal.bin_bias, temporal.drift, temporal.day_bias))
-        workers.close()
     assert found[0][0] == found[1][0]
     for one, other in zip(found[0][1:], found[1][1:], strict=True):
         assert np.array_equal(one, other)

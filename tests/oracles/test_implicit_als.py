@@ -44,7 +44,6 @@ def ours(ratings: Ratings, **options: Any) -> Factors:
     als = ImplicitAls(ratings, ImplicitAlsOptions(**options), workers)
     for number in range(1, als.epochs + 1):
         als.epoch(number)
-    workers.close()
     return als.factors()
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
 
 from duckmf.kernels.screening import HEIGHT, WIDTH
 from duckmf.kernels.topk import BLOCK
-from duckmf.ranking.topk import Ranking
+from duckmf.ranking.topk import Layouts, Ranking
 from tests.naive import topk as naive_topk
 
 
@@ -48,7 +49,6 @@ class Case:
         indptr = np.append(0, np.cumsum([len(seen) for seen in self.seen])).astype(np.int32)
         seen = np.concatenate([*self.seen, np.empty(0, np.int32)])
         found, scores, counts = ranking.top(k, self.weights, self.P, indptr, seen)
-        ranking.close()
         ends = np.cumsum(counts)
         for u, p in enumerate(self.P):
             all_scores = naive_topk.scores(
@@ -131,5 +131,20 @@ def test_work_is_bounded_by_a_piece_and_not_by_users_times_items():
     ranking.top(10, *users)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    ranking.close()
     assert peak < 0.1 * n_users * n_items * 4
+
+
+def test_the_same_items_are_laid_out_once_whatever_their_order():
+    rng = np.random.default_rng(3)
+    codes = np.arange(50, dtype=np.int32)
+    weights, Q = rng.random(50, np.float32), rng.random((50, 4), np.float32)
+    layouts, how = Layouts(), (False, False, 2)
+    ranking = layouts.ranking(codes, codes[::-1], weights, Q, *how)
+    mixed = rng.permutation(50)
+    items = codes[mixed], codes[::-1][mixed], weights[mixed], Q[mixed]
+    assert layouts.ranking(*items, *how) is ranking
+    assert layouts.ranking(*items, True, False, 2) is not ranking
+    assert layouts.ranking(*items[:2], weights, Q, *how) is not ranking
+    held = weakref.ref(ranking)
+    del ranking
+    assert held() is None, "nobody ranks them any more"

@@ -15,7 +15,7 @@ from duckmf.connection import sqlfiles
 from duckmf.connection.expand import macros
 from duckmf.connection.plugin import calls_of
 from duckmf.ranking.topk import Ranking
-from duckmf.statements import prepared
+from duckmf.statements import underway
 from tests.clients import Connection
 from tests.sql.test_golden_sql import FILES, GOLDEN, answer, blocks
 from tests.sql.test_serving import FACTS, ID_TYPES, Model
@@ -242,11 +242,11 @@ def test_golden_files_hold_with_duckmf_loaded(file, tmp_path):
     client.con.close()
 
 
-def rankings_of(con: duckdb.DuckDBPyConnection) -> prepared.Prepared[Ranking]:
+def rankings_of(con: duckdb.DuckDBPyConnection) -> list[Ranking]:
     con.execute("select 1").fetchall()
     calls = calls_of(con)
     assert calls is not None
-    return calls.rankings
+    return calls.underway.things(Ranking)
 
 
 @pytest.mark.alone
@@ -273,7 +273,8 @@ def test_many_rankings_leave_no_threads_behind(con, model):
 
 @pytest.mark.alone
 def test_a_ranking_that_nothing_uses_is_given_up(con, model, monkeypatch):
-    monkeypatch.setattr(prepared, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(underway, "SECOND", 0.01)
+    monkeypatch.setattr(underway, "IDLE", 10)
     con.execute("from mf_recommend(films)").fetchall()
     end = time.monotonic() + 10
     while len(rankings_of(con)) and time.monotonic() < end:

@@ -121,6 +121,19 @@ def test_the_order_of_rows_and_the_threads_change_nothing(small):
         assert small.execute(metrics + cross.format("mixed", threads)).fetchall() == expected
 
 
+def test_the_order_of_many_rows_changes_no_bit(movielens):
+    """Sums of tens of thousands of errors round differently in another order."""
+    cross = (
+        "select * exclude (seconds) from mf_cross_validate({}, user_id, movie_id, rating, "
+        "folds := 2, k := null, algorithm := 'bias', epochs := 2)"
+    )
+    expected = movielens.execute(cross.format("ratings")).fetchall()
+    for seed in range(4):
+        order = f"order by hash(hash({seed}, user_id, movie_id)) asc nulls last"
+        movielens.execute(f"create or replace table mixed as from ratings {order}")
+        assert movielens.execute(cross.format("mixed")).fetchall() == expected
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

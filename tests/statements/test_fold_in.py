@@ -10,6 +10,7 @@ import pytest
 
 import duckmf
 from duckmf.connection.plugin import calls_of
+from duckmf.statements.fold_in import FoldIn
 from tests.clients import SERVING, Shell
 from tests.statements.models import error, fit, rows
 
@@ -358,7 +359,7 @@ def test_an_interrupted_statement_leaves_nothing(films):
 def test_what_a_statement_laid_out_leaves_with_the_next(films):
     for _ in range(3):
         films.execute("from " + FOLD).fetchall()
-        assert len(calls_of(films).fold_ins) == 1
+        assert len(calls_of(films).underway.things(FoldIn)) == 1
 
 
 def test_the_functions_need_python():

@@ -188,6 +188,11 @@ def test_they_take_every_option_of_mf_fit(con):
         ("n_factors := [8, 0]", "n_factors is 0; give a whole number from 1 to 1024."),
         ("n_factors := []", "n_factors is []; give at least one value."),
         (
+            "time_bins := range(100000)",
+            "time_bins is a list of 100,000 values; give at most 1,000, or for numbers a range, as "
+            "{'min': 1, 'max': 10}.",
+        ),
+        (
             "n_factors := {'min': 0, 'max': 9}",
             "n_factors is 0; give a whole number from 1 to 1024.",
         ),

@@ -13,22 +13,15 @@ import duckdb
 import pytest
 
 import duckmf
+from duckmf.connection.plugin import calls_of
+from duckmf.statements import underway
 from tests.clients import hearing_ctrl_c
 from tests.conftest import MOVIELENS, model_of, runs_of
+from tests.reliability import wait_until
 
 pytestmark = pytest.mark.alone
 
 LONG = "create table m as from mf_fit(ratings, user_id, movie_id, rating, n_factors := 64, epochs := 10000)"
-
-
-def wait_until(condition, seconds=10.0):
-    """Whether the condition came true in time."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def assert_nothing_left(con: duckdb.DuckDBPyConnection) -> None:
@@ -92,10 +85,10 @@ def test_ctrl_c_ends_the_statement_and_the_run(threads):
             pass
         assert time.monotonic() - pressed < 5
         from duckmf.connection.plugin import calls_of
-        runs, end = calls_of(con).runs, time.monotonic() + 15
-        while len(runs) and time.monotonic() < end:
+        underway, end = calls_of(con).underway, time.monotonic() + 15
+        while len(underway) and time.monotonic() < end:
             time.sleep(0.1)
-        print(len(runs), "runs,", len(con.execute("from duckdb_tables()").fetchall()), "tables")
+        print(len(underway), "runs,", len(con.execute("from duckdb_tables()").fetchall()), "tables")
     """
     with hearing_ctrl_c():
         done = subprocess.run(
@@ -151,10 +144,9 @@ def test_the_first_two_trainings_of_a_process_start_at_once():
 
 
 def test_a_run_whose_statement_is_gone_is_given_up(movielens, monkeypatch):
-    from duckmf.statements import registry as runs
-
-    monkeypatch.setattr(runs, "BETWEEN_EPOCHS_SECONDS", 0.2)
+    monkeypatch.setattr(underway, "SECOND", 0.02)
     threading.Timer(0.5, movielens.interrupt).start()
     with pytest.raises(duckdb.InterruptException):
         movielens.execute(LONG)
-    assert wait_until(lambda: len(runs_of(movielens)) == 0)
+    held = calls_of(movielens).underway
+    assert wait_until(lambda: len(held) == 0)
