@@ -4,7 +4,7 @@
 -- A helper is given the name of the function that was called, for its messages. Its parameters stand for
 -- values or relations; every column in it is qualified, so that none is taken for a parameter of a caller.
 -- Helpers that give rows are sub-queries, not CTEs: a database file may forget that a CTE is not to be
--- materialized.
+-- materialized, and DuckDB 1.4 takes four times as long to read a statement for every CTE that a CTE is in.
 --
 -- A relation of the caller stands first after FROM, or in a CTE of its own: beside a column of its name
 -- DuckDB takes it for that column.
@@ -82,53 +82,57 @@ comment on macro mf__format is 'The format of models that are written and read';
 -- true; whoever reads the head asks for it, so that the checks are made.
 create or replace macro mf__head(model, caller) as table
 select
-    coalesce(h.bias, 0)::float as mu, h.facts, h.ratings,
-    h.temporal.t0 as t0, h.temporal.t1 as t1, nullif(h.temporal.t1 - h.temporal.t0, 0) as span,
-    h.temporal.beta::double as beta,
+    coalesce(any_value(m.bias), 0)::float as mu, any_value(m.facts) as facts,
+    any_value(m.ratings) as ratings,
+    (any_value(m.temporal)).t0 as t0, (any_value(m.temporal)).t1 as t1,
+    nullif((any_value(m.temporal)).t1 - (any_value(m.temporal)).t0, 0) as span,
+    (any_value(m.temporal)).beta::double as beta,
     case
-        when h.n <> 1
-            then error(caller || ': this relation is not a model: it has ' || h.n
+        when count(*) <> 1
+            then error(caller || ': this relation is not a model: it has ' || count(*)
                 || ' rows of kind ''model'', not 1. Pass a table made by mf_fit.')
-        when h.facts.format is null
+        when (any_value(m.facts)).format is null
             then error(caller || ': this model is of format 1, or its column facts is missing. '
                 || 'Train it again.')
-        when h.facts.format > mf__format()
-            then error(caller || ': this model has format ' || h.facts.format
+        when (any_value(m.facts)).format > mf__format()
+            then error(caller || ': this model has format ' || (any_value(m.facts)).format
                 || ', made by a newer duckmf. Upgrade duckmf.')
+        when not isfinite(coalesce(any_value(m.bias), 0))
+            then error(caller || ': the global mean of this model is ' || any_value(m.bias)::varchar
+                || '. ' || mf__look())
         else true
     end as valid
 from (
+    from query_table(model)
+    union all by name
     select
-        count(*) as n, any_value(m.bias) as bias, any_value(m.ratings) as ratings,
-        any_value(m.temporal) as temporal, any_value(m.facts) as facts
-    from (
-        from query_table(model)
-        union all by name
-        select
-            null::varchar as kind, null::bigint as ratings, null::float as bias,
-            mf__no_time_terms() as temporal, mf__no_facts() as facts
-        where false
-    ) m
-    where m.kind = 'model'
-) h;
+        null::varchar as kind, null::bigint as ratings, null::float as bias,
+        mf__no_time_terms() as temporal, mf__no_facts() as facts
+    where false
+) m
+where m.kind = 'model';
 comment on macro table mf__head is 'The head of a model, checked';
 
 -- The head of a model in which no user and no item is in several rows, as far as that is asked for.
 create or replace macro mf__head_once(model, caller, users, items) as table
-with
-mf__h as (from mf__head(model, caller)),
-mf__n as (from mf__ids(model, users, items))
 select
-    h.* replace (
-        case
-            when h.valid and n.user_ids < n.users
-                then mf__repeated(caller, 'user', n.users - n.user_ids, n.users)
-            when h.valid and least(n.item_ids, n.item_codes) < n.items
-                then mf__repeated(caller, 'item', n.items - least(n.item_ids, n.item_codes), n.items)
-            else h.valid
-        end as valid
-    )
-from mf__h h, mf__n n;
+    any_value(h.mu) as mu, any_value(h.facts) as facts, any_value(h.ratings) as ratings,
+    any_value(h.t0) as t0, any_value(h.t1) as t1, any_value(h.span) as span,
+    any_value(h.beta) as beta,
+    case
+        when bool_and(h.valid) and max(h.user_ids) < max(h.users)
+            then mf__repeated(caller, 'user', max(h.users) - max(h.user_ids), max(h.users))
+        when bool_and(h.valid) and max(least(h.item_ids, h.item_codes)) < max(h.items)
+            then mf__repeated(
+                caller, 'item', max(h.items) - max(least(h.item_ids, h.item_codes)), max(h.items)
+            )
+        else bool_and(h.valid)
+    end as valid
+from (
+    from mf__head(model, caller)
+    union all by name
+    from mf__ids(model, users, items)
+) h;
 comment on macro table mf__head_once is 'The head of a model in which no row stands twice';
 
 -- How many rows of users and items a model has, as far as that is asked for, and how many ids and codes.

@@ -118,8 +118,8 @@ def check_unique(codes: NDArray[np.int32], side: SideName) -> None:
     if len(twice):
         raise DataError(
             f"the model has several rows for some of its {side}: {len(twice):,} have the code of "
-            f"another one, such as {twice[0]}. Keep one of each, as MERGE does with what mf_fold_in "
-            "returns. FROM mf_check(model) lists them."
+            f"another one, such as {twice[0]}. Keep one of each, as MERGE does with what "
+            "mf_fold_in returns. FROM mf_check(model) lists them."
         )
 
 
