@@ -34,6 +34,7 @@ from duckmf.algorithms.explicit import Explicit
 from duckmf.algorithms.with_time_terms import TemporalOptions
 from duckmf.errors import TrainingError
 from duckmf.kernels import als as kernels
+from duckmf.kernels.sparse import Csr
 from duckmf.kernels.threads import Workers, row_pieces
 from duckmf.kernels.tiles import TILE, aligned
 from duckmf.model.factors import Factors, Fixed, Known, Solved
@@ -84,7 +85,7 @@ class Penalty:
 
 @dataclass(frozen=True)
 class PaddedSide:
-    """Factors and biases of all users, or of all items, as the kernels take them."""
+    """Factors and biases of all users, or of all items, in whole tiles."""
 
     factors: NDArray[np.float32]  # (n, n_factors padded with zeros to whole tiles), aligned
     bias: NDArray[np.float32]  # (n,)
@@ -103,6 +104,10 @@ class PaddedSide:
         side.factors[:, : side.n_factors] = factors
         side.bias[:] = bias
         return side
+
+    def flat(self) -> kernels.FlatSide:
+        """The same numbers, as the kernels take them."""
+        return kernels.FlatSide(self.factors.ravel(), self.bias)
 
     def unpadded(self) -> NDArray[np.float32]:
         """The factors alone, (n, n_factors)."""
@@ -204,16 +209,21 @@ def solve(
     """
     kernel = kernels.solve_nonnegative_rows if nonnegative else kernels.solve_rows
     errors = np.empty(len(rows))
-    weights = rows.counts.astype(np.float64) ** penalty.scaling
     n_tiles = other.factors.shape[1] // TILE
-    scratch_size = kernels.layout(n_tiles)[-1]
+    regressions = kernels.Regressions(
+        Csr(rows.indptr, rows.indices, rows.values),
+        rows.counts.astype(np.float64) ** penalty.scaling,
+        penalty.factors,
+        penalty.bias,
+        other.flat(),
+        mu,
+        other.n_factors,
+        n_tiles,
+    )
+    solved = this.flat()
 
     def solve_piece(begin: int, end: int) -> None:
-        kernel(
-            begin, end, rows.indptr, rows.indices, rows.values, weights,
-            this.factors.ravel(), this.bias, errors, other.factors.ravel(), other.bias,
-            aligned(scratch_size), mu, other.n_factors, n_tiles, penalty.factors, penalty.bias,
-        )  # fmt: skip
+        kernel(begin, end, solved, errors, regressions, aligned(kernels.layout(n_tiles)[-1]))
 
     costs = rows.indptr + other.n_factors * np.arange(len(rows) + 1)
     workers.map(solve_piece, row_pieces(costs, PIECE))

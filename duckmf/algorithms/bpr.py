@@ -28,7 +28,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import fsum, log
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,17 +36,15 @@ from numpy.typing import NDArray
 from duckmf.algorithms.bpr_grid import Grid
 from duckmf.algorithms.implicit import Implicit, some_users
 from duckmf.algorithms.svd import put, vector_rows
-from duckmf.kernels.bpr import (
-    ALWAYS,
-    BEGIN,
-    END,
-    SLOTS,
-    STATES,
-    descend,
+from duckmf.kernels.bpr import BEGIN, END, SLOTS, Free, Matrices, Pairs, descend
+from duckmf.kernels.bpr_fold_in import (
+    Choosers,
+    Compared,
+    History,
     descend_items,
-    descend_rows,
-    draw_tables,
+    descend_users,
 )
+from duckmf.kernels.draws import ALWAYS, STATES, Sampling, draw_tables
 from duckmf.kernels.threads import Workers, row_pieces
 from duckmf.model.factors import Factors, Fixed, Known, Solved
 from duckmf.options import Options, option
@@ -107,8 +105,9 @@ class Bpr(Implicit):
         self._grid = grid = ratings.laid_out(
             key, lambda: Grid.of(positives, counts, *key[1:], workers)
         )
-        self._free: tuple[Any, Any] = (None, None)
-        self._kept = chances(counts[grid.items.order], options.popularity_exponent)
+        self._free: Free | None = None
+        kept = chances(counts[grid.items.order], options.popularity_exponent)
+        self._sampling = Sampling(kept, *grid.draws.tables)
         self._bi = np.zeros(len(counts), np.float32)
         rng = np.random.default_rng(options.seed)
         self._P = initial(positives.counts[grid.users.order], options.n_factors, rng)
@@ -130,9 +129,9 @@ class Bpr(Implicit):
     def hold_all_but(self, users: NDArray[np.int32], items: NDArray[np.int32]) -> None:
         """Let the rows of these codes alone move."""
         grid = self._grid
-        free = np.zeros(len(self._P), np.bool_), np.zeros(len(self._Q), np.bool_)
-        free[0][grid.users.position[users]] = True
-        free[1][grid.items.position[items]] = True
+        free = Free(np.zeros(len(self._P), np.bool_), np.zeros(len(self._Q), np.bool_))
+        free.users[grid.users.position[users]] = True
+        free.items[grid.items.position[items]] = True
         self._free = free
 
     def epoch(self, number: int) -> float:
@@ -145,15 +144,14 @@ class Bpr(Implicit):
         visits = grid.visits(rng)
         states = rng.integers(1, STATES, size=visits.shape[:-2])
         totals = np.zeros((*states.shape, 2))
-        data = (grid.user_rows, grid.item_rows, self._kept, *grid.draws.tables, *self._free)
+        how = Pairs(grid.user_rows, grid.item_rows), self._sampling, self._free
         steps = rates(options, number)
-        matrices = (self._bi, self._P, self._Q)
+        matrices = Matrices(self._bi, self._P, self._Q)
         longest = int((visits[..., END] - visits[..., BEGIN]).sum(axis=-1).max())
 
         def descend_piece(*at: int) -> None:
             scratch = np.empty(2 * SLOTS * longest + 2, grid.number)
-            sums, begins = totals[at], (visits[at], states[at])
-            descend(sums, scratch, *matrices, *begins, *data, *steps, 0, len(sums))
+            descend(totals[at], scratch, matrices, visits[at], states[at], *how, steps)
 
         n_strata, n_pieces = visits.shape[:2]
         for stratum in range(n_strata):
@@ -201,8 +199,8 @@ class Bpr(Implicit):
 
 
 def _users_alone(fixed: Fixed, options: BprOptions, workers: Workers) -> Callable[[Rows], Solved]:
-    how = draws_of(fixed.ratings, options)
-    steps = np.stack([rates(options, number + 1)[:2] for number in range(options.epochs)])
+    compared = Compared(fixed.bias, fixed.factors, sampling_of(fixed.ratings, options))
+    steps = np.stack([rates(options, number + 1) for number in range(options.epochs)])
     state = int(np.random.default_rng(options.seed).integers(1, STATES))
 
     def solve_rows(rows: Rows) -> Solved:
@@ -210,8 +208,7 @@ def _users_alone(fixed: Fixed, options: BprOptions, workers: Workers) -> Callabl
         P = np.zeros((len(rows), fixed.factors.shape[1]), np.float32)
 
         def solve_piece(begin: int, end: int) -> None:
-            data = (chosen.indptr, chosen.indices, *how, fixed.bias, fixed.factors)
-            descend_rows(P, begin, end, *data, steps, state)
+            descend_users(P, begin, end, chosen.indptr, chosen.indices, compared, steps, state)
 
         workers.map(solve_piece, row_pieces(chosen.indptr, PIECE))
         return Solved(factors=P)
@@ -224,9 +221,9 @@ def _items_alone(fixed: Fixed, options: BprOptions, workers: Workers) -> Callabl
     assert rivals is not None, "an item is learnt by comparisons with others"
     seen = positive(rivals.by_user)
     n_items, n_seen = len(rivals.ratings), len(seen.indices)
-    how = draws_of(rivals.ratings, options)
-    data = (seen.indptr, seen.row_numbers(), seen.indices, *how, rivals.bias, rivals.factors)
-    steps = np.stack([rates(options, n + 1)[[0, 2, 3]] for n in range(options.epochs)])
+    history = History(seen.indptr, seen.row_numbers(), seen.indices)
+    compared = Compared(rivals.bias, rivals.factors, sampling_of(rivals.ratings, options))
+    steps = np.stack([rates(options, number + 1) for number in range(options.epochs)])
     state = int(np.random.default_rng(options.seed).integers(1, STATES))
     mean = n_seen / max(1, int(np.count_nonzero(rivals.ratings)))
 
@@ -236,13 +233,13 @@ def _items_alone(fixed: Fixed, options: BprOptions, workers: Workers) -> Callabl
         shares = np.full(len(rows), n_seen / n_items, np.float32)
         if options.negative_sampling == "popularity":
             shares = counts.astype(np.float32)
-        own = chances(counts, options.popularity_exponent, mean)
+        kept = chances(counts, options.popularity_exponent, mean)
+        choosers = Choosers(chosen.indptr, chosen.indices, kept, shares, fixed.factors)
         Q = np.zeros((len(rows), fixed.factors.shape[1]), np.float32)
         bias = np.zeros(len(rows), np.float32)
 
         def solve_piece(begin: int, end: int) -> None:
-            of_rows = (chosen.indptr, chosen.indices, own, shares, fixed.factors)
-            descend_items(Q, bias, begin, end, *of_rows, *data, steps, state)
+            descend_items(Q, bias, begin, end, choosers, history, compared, steps, state)
 
         costs = chosen.indptr + np.append(0, np.cumsum(shares)).astype(np.int64)
         workers.map(solve_piece, row_pieces(costs, PIECE))
@@ -251,13 +248,13 @@ def _items_alone(fixed: Fixed, options: BprOptions, workers: Workers) -> Callabl
     return solve_rows
 
 
-def draws_of(counts: NDArray[np.int64], options: BprOptions) -> tuple[NDArray[np.int32], ...]:
+def sampling_of(counts: NDArray[np.int64], options: BprOptions) -> Sampling:
     """How positives are kept, and negatives drawn, of items with so many positives."""
     n = len(counts)
     tables = np.full(n, ALWAYS, np.int32), np.arange(n, dtype=np.int32)
     if options.negative_sampling == "popularity":
         draw_tables(counts.astype(np.float64), np.array([0, n]), *tables)
-    return chances(counts, options.popularity_exponent), *tables
+    return Sampling(chances(counts, options.popularity_exponent), *tables)
 
 
 def rates(options: BprOptions, number: int) -> NDArray[np.float32]:

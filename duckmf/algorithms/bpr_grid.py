@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duckmf.algorithms import blocks
-from duckmf.kernels.bpr import ALWAYS, BEGIN, CHANCE, END, FIRST, ORIGIN, SIZE, draw_tables
+from duckmf.kernels.bpr import BEGIN, CHANCE, END, FIRST, ORIGIN, SIZE
+from duckmf.kernels.draws import ALWAYS, draw_tables
 from duckmf.kernels.threads import Workers
 from duckmf.ratings.matrix import Rows
 

@@ -36,6 +36,7 @@ from duckmf.algorithms.implicit import Implicit
 from duckmf.errors import TrainingError
 from duckmf.kernels import implicit_als as kernels
 from duckmf.kernels.als import BATCH, layout
+from duckmf.kernels.sparse import Csr
 from duckmf.kernels.threads import Workers, row_pieces
 from duckmf.kernels.tiles import AREA, TILE, aligned
 from duckmf.model.factors import Factors, Fixed, Known, Solved
@@ -238,20 +239,25 @@ def solve(
     gains = np.empty(len(rows))
     w0 = penalty.unobserved_weight
     squares = gram(other, workers) if squares is None else squares
-    arrays = (
-        *(rows.indptr, rows.indices, rows.values, penalty.ridges(rows.counts, len(other))),
-        *(this.ravel(), gains, other.ravel(), tiles_of(w0 * squares)),
+    regressions = kernels.WeightedRegressions(
+        Csr(rows.indptr, rows.indices, rows.values),
+        penalty.ridges(rows.counts, len(other)),
+        other.ravel(),
+        tiles_of(w0 * squares),
+        w0,
+        n_factors,
+        n_tiles,
     )
 
     def solve_piece(begin: int, end: int) -> None:
-        counts = rows.counts[begin:end]
+        counts, piece = rows.counts[begin:end], (begin, end, this.ravel(), gains, regressions)
         short = counts[counts <= most]
         if len(short) > 0:
             scratch = descent_scratch(int(short.max()), n_tiles)
-            kernels.descend_rows(begin, end, *arrays, scratch, w0, most, n_tiles)
+            kernels.descend_rows(*piece, scratch, most)
         if len(short) < len(counts):
             scratch = aligned(layout(n_tiles)[-1] + n_tiles * BATCH * TILE)
-            kernels.solve_rows(begin, end, *arrays, scratch, w0, most + 1, n_factors, n_tiles)
+            kernels.solve_rows(*piece, scratch, most + 1)
 
     workers.map(solve_piece, row_pieces(rows.indptr + ROW_COST * np.arange(len(rows) + 1)))
     if not np.isfinite(total := gains.sum()):
@@ -264,8 +270,8 @@ def solve(
 
 def descent_scratch(most: int, n_tiles: int) -> NDArray[np.float32]:
     """What `descend_rows` works in, for rows of at most so many ratings."""
-    blocks = n_tiles + -(-most // TILE)
-    return aligned((4 * n_tiles + 1) * TILE + blocks * n_tiles * AREA)
+    blocks = -(-most // TILE)
+    return aligned(kernels.descent_layout(n_tiles)[-1] + blocks * n_tiles * AREA)
 
 
 def gram(factors: NDArray[np.float32], workers: Workers) -> NDArray[np.float64]:

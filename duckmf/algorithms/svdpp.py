@@ -41,7 +41,7 @@ from duckmf.algorithms import als, ridge
 from duckmf.algorithms.explicit import Explicit
 from duckmf.algorithms.svd import OFTEN, SvdOptions, initial, pace, put, vector_rows
 from duckmf.kernels.layout import shuffle_rows
-from duckmf.kernels.svdpp import add_implicit, descend
+from duckmf.kernels.svdpp import FactorDrift, Paces, Parameters, Visits, add_implicit, descend
 from duckmf.kernels.threads import Workers, row_pieces
 from duckmf.model.factors import Factors, Fixed, Known, Solved
 from duckmf.options import option
@@ -80,8 +80,7 @@ class Svdpp(Explicit):
         self._P = initial(rows.counts, options.n_factors, rng)
         self._Q = initial(self._item_counts, options.n_factors, rng)
         self._Y = vector_rows(len(self._item_counts), options.n_factors)
-        self._A: NDArray[np.float32] | None = None  # (n_users, n_factors), the drift of P ...
-        self._dev: NDArray[np.float32] | None = None  # ... and what each rating multiplies it by
+        self._drift: FactorDrift | None = None
 
     @property
     def epochs(self) -> int:
@@ -106,12 +105,9 @@ class Svdpp(Explicit):
         rows = self._rows
         users = self._shuffle(number)
         values = (rows.values - np.float32(self._mu)) / np.float32(self._sigma)
-        loss = descend(
-            *(users, rows.indptr, rows.indices, self._turns, values),
-            *(self._bu, self._bi, self._P, self._Q, self._Y),
-            *(self._A, self._dev),
-            *(*self._paces(number), 1.0),
-        )
+        visits = Visits(users, rows.indptr, rows.indices, self._turns, values)
+        parameters = Parameters(self._bu, self._bi, self._P, self._Q, self._Y)
+        loss = descend(visits, parameters, self._drift, self._paces(number), 1.0)
         return self._sigma * sqrt(loss / len(values))
 
     def factors(self) -> Factors:
@@ -162,7 +158,7 @@ class Svdpp(Explicit):
         )
         return rng.permutation(len(self._rows)).astype(np.int32)
 
-    def _paces(self, number: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _paces(self, number: int) -> Paces:
         options = self.options
         gone = options.learning_rate_decay * (number - 1) / options.epochs
         lr = options.learning_rate * (1 - gone) * sqrt(1 + MANY / OFTEN)
@@ -175,9 +171,9 @@ class Svdpp(Explicit):
                 options.implicit_regularization,
             )
         )
-        reg_a = () if self._A is None else (options.temporal_regularization,)
+        reg_a = () if self._drift is None else (options.temporal_regularization,)
         nu = options.regularization_scaling
-        return (
+        return Paces(
             pace(self._rows.counts, lr, (reg_u, reg_b, reg_y, *reg_a), nu),
             pace(self._item_counts, lr, (reg_i, reg_b), nu),
         )

@@ -28,6 +28,7 @@ from duckmf.algorithms.svd import put, vector_rows
 from duckmf.algorithms.svdpp import Svdpp, SvdppOptions
 from duckmf.algorithms.time_terms import Dial
 from duckmf.algorithms.with_time_terms import TIME_TERMS
+from duckmf.kernels.svdpp import FactorDrift
 from duckmf.kernels.threads import Workers
 from duckmf.model.factors import Factors, Known
 from duckmf.model.temporal import Temporal
@@ -54,22 +55,22 @@ class Timesvdpp(Svdpp):
         self._dial: Dial | None = None
         if "factor_drift" in options.temporal:
             self._dial = dial = Dial.of(self._rows, options.drift_exponent)
-            self._dev = dial.dev / np.float32(dial.usual)
-            self._A = vector_rows(len(self._rows), options.n_factors)
+            A = vector_rows(len(self._rows), options.n_factors)
+            self._drift = FactorDrift(A, dial.dev / np.float32(dial.usual))
 
     def start_from(self, known: Known) -> None:
         """Begin with the rows of a model; those that it does not know are as ever."""
         super().start_from(known)
-        if self._dial is not None and self._A is not None:
+        if self._dial is not None and self._drift is not None:
             there = known.users & (self._rows.counts > 0)
-            put(self._A, known.factor_drift, there, sqrt(self._sigma) / self._dial.usual)
+            put(self._drift.A, known.factor_drift, there, sqrt(self._sigma) / self._dial.usual)
 
     def factors(self) -> Factors:
         """The numbers as they stand, on the scale of the ratings; P holds p_u + z_u."""
         factors, dial = super().factors(), self._dial
-        if dial is None or self._A is None:
+        if dial is None or self._drift is None:
             return factors
         unit = np.float32(sqrt(self._sigma) / dial.usual)
-        A = unit * self._A[:, : self.options.n_factors]
+        A = unit * self._drift.A[:, : self.options.n_factors]
         terms = Temporal(dial.span, dial.centers, dial.usual, factor_drift=A)
         return replace(factors, temporal=terms)

@@ -20,9 +20,13 @@ A kernel works in a flat float32 scratch array aligned to 64 bytes, at the place
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 from duckmf.kernels.jit import kernel, part
+from duckmf.kernels.sparse import Csr
 from duckmf.kernels.tiles import (
     AREA,
     TILE,
@@ -60,6 +64,26 @@ def layout(n_tiles: int) -> tuple[int, ...]:
 places = part(layout)
 
 
+class FlatSide(NamedTuple):
+    """Factors and biases of all rows of a side."""
+
+    factors: NDArray[np.float32]  # flat, 16 n_tiles to a row, those from n_factors on zero
+    bias: NDArray[np.float32]  # (n_rows,)
+
+
+class Regressions(NamedTuple):
+    """What is minimized in each row."""
+
+    rows: Csr
+    weights: NDArray[np.float64]  # (n_rows,), what multiplies the penalties of a row
+    reg: float
+    bias_reg: float
+    other: FlatSide
+    mu: float
+    n_factors: int
+    n_tiles: int
+
+
 @part
 def clear(scratch, n_tiles):
     """Set A and the border to zero."""
@@ -72,19 +96,22 @@ def clear(scratch, n_tiles):
 
 
 @part
-def normal_equations(start, stop, indices, values, scratch, other, other_bias, n_tiles, mu):
-    """Sum A (without its ridge) and the border over the ratings start to stop of one row.
+def normal_equations(row, regressions, scratch, n_tiles):
+    """Sum A (without its ridge) and the border over the ratings of one row.
 
-    `other` is flat. Returns sum_j t_j and sum_j t_j^2. Cost: n (n_factors^2 / 2 + 2 n_factors)
-    multiplications for n ratings.
+    Returns sum_j t_j and sum_j t_j^2. Cost: n (n_factors^2 / 2 + 2 n_factors) multiplications for n
+    ratings.
     """
+    indptr, indices, values = regressions.rows
+    other, mu = regressions.other, regressions.mu
+    start, stop = indptr[row], indptr[row + 1]
     targets, border, _, _, matrix, _ = places(n_tiles)
     clear(scratch, n_tiles)
     total, squares = 0.0, 0.0
     for first in range(start, stop, BATCH):
         n = min(BATCH, stop - first)
         for t in range(n):
-            target = values[first + t] - mu - other_bias[indices[first + t]]
+            target = values[first + t] - mu - other.bias[indices[first + t]]
             total += target
             squares += target * target
             scratch[targets + 2 * t] = 1.0
@@ -97,10 +124,10 @@ def normal_equations(start, stop, indices, values, scratch, other, other_bias, n
             panel = j * BATCH * TILE
             for t in range(n):
                 q = indices[first + t] * n_tiles * TILE
-                copy_line(scratch, panel + t * TILE, other, q + j * TILE)
+                copy_line(scratch, panel + t * TILE, other.factors, q + j * TILE)
             for t in range(ahead):
                 q = indices[first + BATCH + t] * n_tiles * TILE
-                prefetch_line(other, q + j * TILE)
+                prefetch_line(other.factors, q + j * TILE)
             add_pair_product(scratch, border + 2 * TILE * j, targets, panel, n, 1.0)
             for i in range(j + 1):
                 at = matrix + (i * n_tiles + j) * AREA
@@ -193,52 +220,50 @@ def back_substitute(scratch, n_tiles, bias):
         add_rows(scratch, x, diagonal, spare, 1, 1.0)
 
 
-@kernel
-def solve_rows(
-    begin, end, indptr, indices, values, weights, this, this_bias, sse,
-    other, other_bias, scratch, mu, n_factors, n_tiles, reg, bias_reg,
-):  # fmt: skip
-    """Solve the rows begin to end of `this` and `this_bias`; sse gets their squared errors.
+@part
+def clear_row(this, sse, row, n_tiles):
+    """What a row without ratings gets."""
+    for i in range(n_tiles):
+        clear_line(this.factors, (row * n_tiles + i) * TILE)
+    this.bias[row] = 0.0
+    sse[row] = 0.0
 
-    indptr, indices, values: CSR, int64, int32, float32. weights (n_rows,) float64: the penalties
-    of a row are its weight times reg and bias_reg. this, other: flat float32, 16 n_tiles factors a
-    row, those from n_factors on zero; biases float32. sse (n_rows,) float64: NaN for a row that
-    cannot be solved. A row without ratings gets zeros.
+
+@part
+def keep_solution(this, row, scratch, n_tiles):
+    """Write the solution into a row; returns |x|^2."""
+    x, solution = row * n_tiles * TILE, places(n_tiles)[2]
+    size = 0.0
+    for i in range(0, n_tiles * TILE, TILE):
+        copy_line(this.factors, x + i, scratch, solution + i)
+        for j in range(TILE):
+            size += np.float64(scratch[solution + i + j]) ** 2
+    return size
+
+
+@kernel
+def solve_rows(begin, end, this, sse, regressions, scratch):
+    """Solve the rows begin to end of `this`; sse gets their squared errors.
+
+    sse (n_rows,) float64: NaN for a row that cannot be solved. A row without ratings gets zeros.
     """
-    solution = places(n_tiles)[2]
+    indptr, weights = regressions.rows.indptr, regressions.weights
+    n_factors, n_tiles = regressions.n_factors, regressions.n_tiles
     for row in range(begin, end):
-        x = row * n_tiles * TILE
         n = indptr[row + 1] - indptr[row]
         if n == 0:
-            for i in range(0, n_tiles * TILE, TILE):
-                clear_line(this, x + i)
-            this_bias[row] = 0.0
-            sse[row] = 0.0
+            clear_row(this, sse, row, n_tiles)
             continue
-        total, squares = normal_equations(
-            indptr[row],
-            indptr[row + 1],
-            indices,
-            values,
-            scratch,
-            other,
-            other_bias,
-            n_tiles,
-            mu,
-        )
-        ridge = add_ridge(scratch, n_factors, n_tiles, reg * weights[row])
-        bias_ridge = bias_reg * weights[row]
+        total, squares = normal_equations(row, regressions, scratch, n_tiles)
+        ridge = add_ridge(scratch, n_factors, n_tiles, regressions.reg * weights[row])
+        bias_ridge = regressions.bias_reg * weights[row]
         if not factorize(scratch, n_tiles):
             sse[row] = np.nan
             continue
         bias, explained = solve_bias(scratch, n_tiles, total, n + bias_ridge)
         back_substitute(scratch, n_tiles, np.float32(bias))
-        size = 0.0
-        for i in range(0, n_tiles * TILE, TILE):
-            copy_line(this, x + i, scratch, solution + i)
-            for j in range(TILE):
-                size += np.float64(scratch[solution + i + j]) ** 2
-        this_bias[row] = bias
+        size = keep_solution(this, row, scratch, n_tiles)
+        this.bias[row] = bias
         # What remains of the objective, less its penalties.
         sse[row] = max(squares - explained - ridge * size - bias_ridge * bias * bias, 0.0)
 
@@ -283,12 +308,20 @@ def descend_nonnegative(x, g, A):
             break
 
 
+@part
+def gradient(g, A, b, x):
+    """g = A x - b."""
+    for i in range(len(x)):
+        g[i] = -b[i]
+        for j in range(len(x)):
+            g[i] += A[i, j] * x[j]
+
+
 @kernel
-def solve_nonnegative_rows(
-    begin, end, indptr, indices, values, weights, this, this_bias, sse,
-    other, other_bias, scratch, mu, n_factors, n_tiles, reg, bias_reg,
-):  # fmt: skip
+def solve_nonnegative_rows(begin, end, this, sse, regressions, scratch):
     """`solve_rows` under this >= 0; the search begins at the rows as they stand."""
+    indptr, weights = regressions.rows.indptr, regressions.weights
+    n_factors, n_tiles = regressions.n_factors, regressions.n_tiles
     border = places(n_tiles)[1]
     A, b = np.empty((n_factors, n_factors)), np.empty(n_factors)
     x, g = np.empty(n_factors), np.empty(n_factors)
@@ -296,32 +329,16 @@ def solve_nonnegative_rows(
         first = row * n_tiles * TILE
         n = indptr[row + 1] - indptr[row]
         if n == 0:
-            for i in range(n_factors):
-                this[first + i] = 0.0
-            this_bias[row] = 0.0
-            sse[row] = 0.0
+            clear_row(this, sse, row, n_tiles)
             continue
-        total, squares = normal_equations(
-            indptr[row],
-            indptr[row + 1],
-            indices,
-            values,
-            scratch,
-            other,
-            other_bias,
-            n_tiles,
-            mu,
-        )
-        ridge = add_ridge(scratch, n_factors, n_tiles, reg * weights[row])
-        bias_ridge = bias_reg * weights[row]
+        total, squares = normal_equations(row, regressions, scratch, n_tiles)
+        ridge = add_ridge(scratch, n_factors, n_tiles, regressions.reg * weights[row])
+        bias_ridge = regressions.bias_reg * weights[row]
         weight = n + bias_ridge
         eliminate_bias(scratch, A, b, n_tiles, total, weight)
         for i in range(n_factors):
-            x[i] = this[first + i]
-        for i in range(n_factors):
-            g[i] = -b[i]
-            for j in range(n_factors):
-                g[i] += A[i, j] * x[j]
+            x[i] = this.factors[first + i]
+        gradient(g, A, b, x)
         descend_nonnegative(x, g, A)
         # sum e^2 = sum t^2 - total^2 / weight + x'(g - b) - ridge |x|^2 - bias_ridge beta^2
         bias = total
@@ -329,6 +346,6 @@ def solve_nonnegative_rows(
         for i in range(n_factors):
             bias -= scratch[border + i // TILE * 2 * TILE + i % TILE] * x[i]
             squares += x[i] * (g[i] - b[i] - ridge * x[i])
-            this[first + i] = x[i]
-        this_bias[row] = bias / weight
+            this.factors[first + i] = x[i]
+        this.bias[row] = bias / weight
         sse[row] = max(squares - bias_ridge * (bias / weight) ** 2, 0.0)

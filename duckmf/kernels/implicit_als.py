@@ -16,10 +16,14 @@ are gathered once and stay in the cache. Both work on tiles of kernels/tiles.py.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 from duckmf.kernels.als import BATCH, add_ridge, back_substitute, factorize, places
 from duckmf.kernels.jit import kernel, part
+from duckmf.kernels.sparse import Csr
 from duckmf.kernels.tiles import (
     AREA,
     TILE,
@@ -42,15 +46,39 @@ STEPS = 3
 AHEAD = 64
 
 
+class WeightedRegressions(NamedTuple):
+    """What is minimized in each row."""
+
+    rows: Csr  # values are confidences, with 16 more numbers at their end
+    ridges: NDArray[np.float64]  # (n_rows,)
+    other: NDArray[np.float32]  # flat, 16 n_tiles factors a row, those from n_factors on zero
+    gram: NDArray[np.float32]  # tiles, flat
+    w0: float
+    n_factors: int
+    n_tiles: int
+
+
 @part
-def add_normal_equations(
-    start, stop, indices, confidences, scratch, other, targets, border, matrix, scaled, n_tiles, w0
-):
+def begin_normal_equations(regressions, scratch, n_tiles):
+    """A = gram and b = 0."""
+    _, border, _, _, matrix, _ = places(n_tiles)
+    for i in range(0, n_tiles * n_tiles * AREA, TILE):
+        copy_line(scratch, matrix + i, regressions.gram, i)
+    for i in range(0, 2 * n_tiles * TILE, TILE):
+        clear_line(scratch, border + i)
+
+
+@part
+def add_normal_equations(row, regressions, scratch, n_tiles):
     """A += sum_j (c_j - w0) q_j q_j', its upper triangle, and b += sum_j c_j q_j, of one row.
 
-    targets, border, matrix and scaled are places in the scratch; the last holds panels of
-    (c_j - w0) q_j. Cost: n (n_factors^2 / 2 + 2 n_factors) multiplications for n ratings.
+    Behind the matrix the scratch holds panels of (c_j - w0) q_j. Cost:
+    n (n_factors^2 / 2 + 2 n_factors) multiplications for n ratings.
     """
+    indptr, indices, confidences = regressions.rows
+    other, w0 = regressions.other, regressions.w0
+    start, stop = indptr[row], indptr[row + 1]
+    targets, border, _, _, matrix, scaled = places(n_tiles)
     for first in range(start, stop, BATCH):
         n = min(BATCH, stop - first)
         for t in range(n):
@@ -76,47 +104,56 @@ def add_normal_equations(
                 add_product(scratch, at, scaled + i * BATCH * TILE, panel, n, 1.0)
 
 
+@part
+def keep_solution(this, row, scratch, n_tiles):
+    """Write the solution into a row; returns its gain, b'x = |y|^2 for U'y = b."""
+    _, border, solution, _, _, _ = places(n_tiles)
+    gain = 0.0
+    for i in range(n_tiles):
+        copy_line(this, (row * n_tiles + i) * TILE, scratch, solution + i * TILE)
+        # y is the second line of each pair of the border
+        y = border + 2 * TILE * i + TILE
+        gain += inner_product(scratch, y, y, 1)
+    return gain
+
+
 @kernel
-def solve_rows(
-    begin, end, indptr, indices, confidences, ridges, this, gains, other, gram, scratch,
-    w0, least, n_factors, n_tiles,
-):  # fmt: skip
+def solve_rows(begin, end, this, gains, regressions, scratch, least):
     """Solve those of the rows begin to end of `this` that have `least` ratings or more.
 
-    indptr, indices, confidences: CSR, int64, int32, float32, the last with 16 more numbers at its
-    end. ridges (n_rows,) float64. this, other: flat float32, 16 n_tiles factors a row, those from
-    n_factors on zero. gains (n_rows,) float64 gets the gain of each row, NaN for one that cannot be
-    solved. gram: tiles, flat. scratch: as `layout` says, then n_tiles panels of BATCH x 16.
+    this: flat like other. gains (n_rows,) float64 gets the gain of each row, NaN for one that
+    cannot be solved. scratch: as `layout` says, then n_tiles panels of BATCH x 16.
     """
-    targets, border, solution, _, matrix, scaled = places(n_tiles)
+    indptr, n_tiles = regressions.rows.indptr, regressions.n_tiles
     for row in range(begin, end):
         if indptr[row + 1] - indptr[row] < least:
             continue
-        for i in range(0, n_tiles * n_tiles * AREA, TILE):
-            copy_line(scratch, matrix + i, gram, i)
-        for i in range(0, 2 * n_tiles * TILE, TILE):
-            clear_line(scratch, border + i)
-        add_normal_equations(
-            indptr[row], indptr[row + 1], indices, confidences, scratch, other,
-            targets, border, matrix, scaled, n_tiles, w0,
-        )  # fmt: skip
-        add_ridge(scratch, n_factors, n_tiles, ridges[row])
+        begin_normal_equations(regressions, scratch, n_tiles)
+        add_normal_equations(row, regressions, scratch, n_tiles)
+        add_ridge(scratch, regressions.n_factors, n_tiles, regressions.ridges[row])
         if not factorize(scratch, n_tiles):
             gains[row] = np.nan
             continue
         back_substitute(scratch, n_tiles, np.float32(0.0))
-        gains[row] = 0.0
-        # b'x = |y|^2 for U'y = b, the second lines of the border.
-        for i in range(n_tiles):
-            copy_line(this, (row * n_tiles + i) * TILE, scratch, solution + i * TILE)
-            y = border + 2 * TILE * i + TILE
-            gains[row] += inner_product(scratch, y, y, 1)
+        gains[row] = keep_solution(this, row, scratch, n_tiles)
+
+
+def descent_layout(n_tiles: int) -> tuple[int, ...]:
+    """Where x, r, p, A p, the tally, the gram and the blocks begin in the scratch."""
+    width = n_tiles * TILE
+    squares = 4 * width + TILE
+    blocks = squares + n_tiles * n_tiles * AREA
+    return 0, width, 2 * width, 3 * width, 4 * width, squares, blocks
+
+
+descent_places = part(descent_layout)
 
 
 @part
-def gather(start, stop, indices, scratch, other, blocks, n_tiles):
+def gather(start, stop, indices, scratch, other, n_tiles):
     """Fill the blocks with the q_j of one row, and the rest of the last block with zeros."""
     width = n_tiles * TILE
+    blocks = descent_places(n_tiles)[6]
     last = len(indices) - 1
     for first in range(start, stop, TILE):
         block = blocks + (first - start) * width
@@ -132,11 +169,26 @@ def gather(start, stop, indices, scratch, other, blocks, n_tiles):
                 clear_line(scratch, block + j * AREA + t * TILE)
 
 
+@part
+def residual(to, at, row, regressions, scratch, n_tiles, target):
+    """The lines at `to` = target b - A v for the lines v at `at`; target b'v is added to the tally.
+
+    A = gram + ridge I + sum_j (c_j - w0) q_j q_j', from the blocks.
+    """
+    indptr, _, confidences = regressions.rows
+    _, _, _, _, tally, squares, blocks = descent_places(n_tiles)
+    start, stop = indptr[row], indptr[row + 1]
+    combine_lines(scratch, to, -regressions.ridges[row], at, 0.0, at, n_tiles)
+    for i in range(n_tiles):
+        add_rows(scratch, to + i * TILE, squares + i * n_tiles * AREA, at, n_tiles, -1.0)
+    for first in range(start, stop, TILE):
+        block = blocks + (first - start) * n_tiles * TILE
+        w0 = regressions.w0
+        add_errors(scratch, to, block, at, n_tiles, confidences, first, w0, target, tally)
+
+
 @kernel
-def descend_rows(
-    begin, end, indptr, indices, confidences, ridges, this, gains, other, gram, scratch,
-    w0, most, n_tiles,
-):  # fmt: skip
+def descend_rows(begin, end, this, gains, regressions, scratch, most):
     """Move those of the rows begin to end of `this` that have at most `most` ratings.
 
     By STEPS steps of conjugate gradients (Hestenes and Stiefel 1952) from where they stand; rows
@@ -145,11 +197,12 @@ def descend_rows(
     tiles for each 16 ratings. Cost: (STEPS + 1) (2 n n_factors + n_factors^2) multiplications for n
     ratings.
     """
+    indptr, indices, _ = regressions.rows
+    n_tiles = regressions.n_tiles
     width = n_tiles * TILE
-    x, r, p, Ap, tally, squares = 0, width, 2 * width, 3 * width, 4 * width, 4 * width + TILE
-    blocks = squares + n_tiles * n_tiles * AREA
+    x, r, p, Ap, tally, squares, _ = descent_places(n_tiles)
     for i in range(0, n_tiles * n_tiles * AREA, TILE):
-        copy_line(scratch, squares + i, gram, i)
+        copy_line(scratch, squares + i, regressions.gram, i)
     for row in range(begin, end):
         start, stop = indptr[row], indptr[row + 1]
         if stop - start > most:
@@ -158,20 +211,13 @@ def descend_rows(
             if start == stop:
                 clear_line(this, row * width + i)
             copy_line(scratch, x + i, this, row * width + i)
-        gather(start, stop, indices, scratch, other, blocks, n_tiles)
+        gather(start, stop, indices, scratch, regressions.other, n_tiles)
         clear_line(scratch, tally)
         gain, old = 0.0, 0.0
         for step in range(STEPS + 1):
             # First r = b - A x, then -A p, into the lines at `to`.
             at, to = (p, Ap) if step else (x, r)
-            combine_lines(scratch, to, -ridges[row], at, 0.0, at, n_tiles)
-            for i in range(n_tiles):
-                line = to + i * TILE
-                add_rows(scratch, line, squares + i * n_tiles * AREA, at, n_tiles, -1.0)
-            for first in range(start, stop, TILE):
-                block = blocks + (first - start) * width
-                target = 0.0 if step else 1.0
-                add_errors(scratch, to, block, at, n_tiles, confidences, first, w0, target, tally)
+            residual(to, at, row, regressions, scratch, n_tiles, 0.0 if step else 1.0)
             along = inner_product(scratch, to, at, n_tiles)
             if step == 0:
                 # b'x + r'x

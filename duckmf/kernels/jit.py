@@ -64,7 +64,11 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def part(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Make `function` a part of the kernels that call it: compiled with them, not on its own."""
+    """Make `function` a part of the kernels that call it: compiled with them, not on its own.
+
+    A part holds a reference to each array that it takes, members of tuples included. LLVM drops
+    them from a small part; a large one counts them at every call, and is not for inner loops.
+    """
     return _compiled(function, inline="always")
 
 

@@ -1,6 +1,21 @@
-"""Sparse matrices: the two halves of a counting sort of cells by row."""
+"""Sparse matrices, and the two halves of a counting sort of cells by row."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from duckmf.kernels.jit import kernel
+
+
+class Csr(NamedTuple):
+    """A sparse matrix by rows."""
+
+    indptr: NDArray[np.int64]  # (n_rows + 1,)
+    indices: NDArray[np.int32]  # (n,)
+    values: NDArray[np.float32]  # (n,)
 
 
 @kernel

@@ -46,6 +46,21 @@ class Users(NamedTuple):
     weights: NDArray[np.float32]  # (n_users,), mu + b_u; for cosines <p, p>
 
 
+class Lists(NamedTuple):
+    """What is written: the best k items of each user, the best first."""
+
+    places: NDArray[np.int32]  # (n_users, k)
+    scores: NDArray[np.float32]  # (n_users, k)
+    counts: NDArray[np.int32]  # (n_users,), how many a user has
+
+
+class Score(NamedTuple):
+    """What a score is: mu + b_u + b_i + <p, q>, or the cosine of p and q."""
+
+    cosine: bool
+    fused: bool  # whether DuckDB leaves the products that it sums unrounded
+
+
 class Work(NamedTuple):
     """What a block of users needs while it is ranked."""
 
@@ -112,14 +127,14 @@ def thin_out(scores, slots, n, least):
 
 
 @exact
-def settle(scores, slots, n, least, p, a, Q, weights, places, cosine, fuse):
+def settle(scores, slots, n, least, p, a, items, score):
     """Score those of n candidates that reach `least` as DuckDB would, and sort them.
 
-    DuckDB sums one product after the other; `fuse` tells whether it leaves them unrounded. A few
-    candidates are summed side by side, so that none waits for the one before. Returns how many
-    there are.
+    DuckDB sums one product after the other. A few candidates are summed side by side, so that none
+    waits for the one before. Returns how many there are.
     """
     n = thin_out(scores, slots, n, least)
+    Q, cosine, fuse = items.Q, score.cosine, score.fused
     for low in range(0, n, LANES):
         high = low + LANES if low + LANES < n else n
         for c in range(low, high):
@@ -129,13 +144,13 @@ def settle(scores, slots, n, least, p, a, Q, weights, places, cosine, fuse):
                 x, y, total = p[t], Q[slots[c], t], scores[c]
                 scores[c] = fused(x, y, total) if fuse else total + x * y
     for c in range(n):
-        b, total = weights[slots[c]], scores[c]
+        b, total = items.weights[slots[c]], scores[c]
         if cosine:
             ratio = np.float64(total) / (np.sqrt(np.float64(a)) * np.sqrt(np.float64(b)))
             scores[c] = 1.0 if not ratio < 1.0 else ratio if ratio > -1.0 else -1.0
         else:
             scores[c] = (a + b) + total
-    sort(scores, slots, places, n)
+    sort(scores, slots, items.places, n)
     return n
 
 
@@ -159,101 +174,87 @@ def begin(work, items, users, start, n_users):
             work.hidden[slot // WIDTH * BLOCK + row] |= np.int64(1) << (slot % WIDTH)
 
 
+@part
+def anyone(thresholds, lengths, margins, low, user, longest, largest):
+    """Whether one of a tile's users may ask for a score of a panel.
+
+    The largest score there is at most b_i + |p| |q|, by Cauchy-Schwarz.
+    """
+    near = 0
+    for u in range(HEIGHT):
+        bound = largest + longest * lengths[user + u] + margins[user + u]
+        near += not bound < thresholds[low + u]
+    return near > 0
+
+
+@part
+def unsettle(scores, n, base, margin):
+    """Turn n scores of `settle`, less `base`, into what screening finds at most."""
+    for c in range(n):
+        scores[c] = scores[c] - base + margin
+
+
 @kernel
-def rank(places, scores, counts, work, items, users, begin_user, end_user, cosine, fuse):
+def rank(lists, work, items, users, begin_user, end_user, score):
     """The best items of some users that they have not seen, the best first.
 
-    Writes places and scores (n_users, k) and counts (n_users,) of users begin_user, a multiple of
-    HEIGHT, to end_user - 1. Cost: n_users n_items n_factors.
+    Writes the lists of users begin_user, a multiple of HEIGHT, to end_user - 1.
+    Cost: n_users n_items n_factors.
     """
-    n, k, room = users.P.shape[1] + 1, scores.shape[1], work.found.shape[1]
-    thresholds, n_found = work.thresholds, work.n_found
+    n, k, room = users.P.shape[1] + 1, lists.scores.shape[1], work.found.shape[1]
+    hidden, thresholds, heaps, n_found, _, _, scores, masks = work
+    lengths, margins = users.lengths, users.margins
     for start in range(begin_user, end_user, BLOCK):
         n_users = end_user - start if end_user - start < BLOCK else BLOCK
         begin(work, items, users, start, n_users)
         for panel in range(len(items.reach)):
             longest, largest = items.reach[panel, 0], items.reach[panel, 1]
             for low in range(0, n_users, HEIGHT):
-                near = 0  # users who may ask for a score of the panel, by Cauchy-Schwarz
-                for u in range(HEIGHT):
-                    row = start + low + u
-                    bound = largest + longest * users.lengths[row] + users.margins[row]
-                    near += not bound < thresholds[low + u]
-                who = np.int64(0)
-                if near > 0:
-                    who = screen(
-                        work.tile_scores,
-                        work.masks,
-                        items.panels,
-                        panel * n * WIDTH,
-                        users.tiles,
-                        (start + low) * n,
-                        n,
-                        thresholds,
-                        low,
-                        work.hidden,
-                        panel * BLOCK + low,
-                    )
+                tile = start + low
+                if not anyone(thresholds, lengths, margins, low, tile, longest, largest):
+                    continue
+                who = screen(
+                    scores, masks, items.panels, panel * n * WIDTH, users.tiles, tile * n, n,
+                    thresholds, low, hidden, panel * BLOCK + low,
+                )  # fmt: skip
                 while who != 0:
                     u = first(who)
                     who &= who - 1
-                    row, user, mask = low + u, start + low + u, work.masks[u]
-                    found, slots, here = work.found[row], work.slots[row], n_found[row]
-                    margin, threshold = users.margins[user], thresholds[row]
+                    row, user = low + u, tile + u
+                    found, slots = work.found[row], work.slots[row]
+                    here, threshold, margin = n_found[row], thresholds[row], margins[user]
                     if here + WIDTH > room:
                         here = thin_out(found, slots, here, threshold)
                     if here + WIDTH > room:
-                        here = settle(
-                            found,
-                            slots,
-                            here,
-                            threshold,
-                            users.P[user],
-                            users.weights[user],
-                            items.Q,
-                            items.weights,
-                            items.places,
-                            cosine,
-                            fuse,
-                        )
+                        p, a = users.P[user], users.weights[user]
+                        here = settle(found, slots, here, threshold, p, a, items, score)
                         here = k if k < here else here
-                        base = np.float32(0.0) if cosine else users.weights[user]
+                        base = np.float32(0.0) if score.cosine else a
                         least = found[here - 1] - base - margin
                         threshold = least if least > threshold else threshold
-                        for c in range(here):
-                            found[c] = found[c] - base + margin
+                        unsettle(found, here, base, margin)
+                    mask = masks[u]
                     while mask != 0:
                         lane = first(mask)
                         mask &= mask - 1
-                        s = work.tile_scores[u * WIDTH + lane]
+                        s = scores[u * WIDTH + lane]
                         if s < threshold:
                             continue
                         found[here] = s
                         slots[here] = panel * WIDTH + lane
                         here += 1
-                        if work.heaps[row * k] < s < np.inf:
-                            replace_least(work.heaps, row * k, k, s)
-                            least = work.heaps[row * k] - margin - margin
+                        if heaps[row * k] < s < np.inf:
+                            replace_least(heaps, row * k, k, s)
+                            least = heaps[row * k] - margin - margin
                             threshold = least if least > threshold else threshold
                     n_found[row] = here
                     thresholds[row] = threshold
         for row in range(n_users):
             user = start + row
-            found, slots = work.found[row], work.slots[row]
-            left = settle(
-                found,
-                slots,
-                n_found[row],
-                thresholds[row],
-                users.P[user],
-                users.weights[user],
-                items.Q,
-                items.weights,
-                items.places,
-                cosine,
-                fuse,
-            )
-            counts[user] = k if k < left else left
-            for c in range(counts[user]):
-                places[user, c] = items.places[slots[c]]
-                scores[user, c] = found[c]
+            found, slots, least = work.found[row], work.slots[row], thresholds[row]
+            p, a = users.P[user], users.weights[user]
+            here = settle(found, slots, n_found[row], least, p, a, items, score)
+            lists.counts[user] = k if k < here else here
+            for c in range(lists.counts[user]):
+                lists.places[user, c] = items.places[slots[c]]
+                lists.scores[user, c] = found[c]

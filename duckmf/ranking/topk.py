@@ -75,7 +75,7 @@ class Ranking:
         weights: (n_items,), b_i or, for cosines, <q, q>; Q: (n_items, n_factors). `fused` tells
         whether DuckDB multiplies and adds in one rounding.
         """
-        self._cosine, self._fused = cosine, fused
+        self._score = kernels.Score(cosine, fused)
         self._codes = np.empty_like(codes)
         self._codes[places] = codes
         screened, lengths = self._screened(Q, weights)
@@ -102,7 +102,7 @@ class Ranking:
     def _screened(self, vectors: Floats, weights: Floats) -> tuple[Floats, Floats]:
         """The vectors to screen with, and a little more than their lengths."""
         lengths = np.sqrt(np.einsum("it,it->i", vectors, vectors, dtype=np.float64))
-        if self._cosine:
+        if self._score.cosine:
             scale = 1 / np.sqrt(weights, dtype=np.float64)
             vectors = (vectors * scale[:, None]).astype(np.float32)
             lengths = np.where((weights > SMALLEST) & (weights < LARGEST), lengths * scale, np.inf)
@@ -127,25 +127,24 @@ class Ranking:
                 f"users have {P.shape[1]} factors and items {n_factors}; retrain the model."
             )
         k = min(k, n_items)
-        places, scores = np.zeros((n, k), np.int32), np.zeros((n, k), np.float32)
-        counts = np.zeros(n, np.int32)
+        lists = kernels.Lists(
+            np.zeros((n, k), np.int32), np.zeros((n, k), np.float32), np.zeros(n, np.int32)
+        )
         users = self._users(weights, P, indptr, seen)
 
         def rank(begin: int) -> None:
             end = min(begin + PIECE, n)
-            out, work = (places, scores, counts), self._work(k)
-            how = self._cosine, self._fused
-            kernels.rank(*out, work, self._items, users, begin, end, *how)
+            kernels.rank(lists, self._work(k), self._items, users, begin, end, self._score)
 
         if k:
             self._workers.map(rank, ((begin,) for begin in range(0, n, PIECE)))
-        listed = np.arange(k) < counts[:, None]
-        return self._codes[places[listed]], scores[listed], counts
+        listed = np.arange(k) < lists.counts[:, None]
+        return self._codes[lists.places[listed]], lists.scores[listed], lists.counts
 
     def _users(self, weights: Floats, P: Floats, indptr: Codes, seen: Codes) -> kernels.Users:
         screened, lengths = self._screened(P, weights)
         size = lengths * self._longest + self._largest
-        if not self._cosine:
+        if not self._score.cosine:
             size += np.abs(weights)
         # screening and exact scores each sum n terms and round them n times, by 2^-24 of `size`
         margins = np.float32(2.0**-22 * (P.shape[1] + 9)) * size + np.float32(1e-37)

@@ -12,7 +12,7 @@ from duckmf.algorithms.bpr import Bpr, BprOptions, auc, chances
 from duckmf.algorithms.bpr_grid import Grid
 from duckmf.algorithms.training import Training
 from duckmf.errors import TrainingError
-from duckmf.kernels.bpr import STATES, draw_tables
+from duckmf.kernels.draws import STATES, draw_tables
 from duckmf.kernels.threads import Workers
 from duckmf.model.factors import Factors, Known
 from duckmf.ratings.matrix import Rows, Triples, canonical

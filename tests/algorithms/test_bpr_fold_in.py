@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from duckmf.algorithms.bpr import Bpr, BprOptions, chances, draws_of
-from duckmf.kernels.bpr import ALWAYS, STATES, draw_tables
+from duckmf.algorithms.bpr import Bpr, BprOptions, chances, sampling_of
+from duckmf.kernels.draws import ALWAYS, STATES, draw_tables
 from duckmf.kernels.threads import Workers
 from duckmf.model.factors import Fixed, Rivals
 from duckmf.ratings.matrix import Rows
@@ -85,7 +85,7 @@ def test_the_steps_of_a_bpr_item_equal_their_naive_twin(sampling, exponent):
         popularity_exponent=exponent,
     )  # fmt: skip
     found = Bpr.fold_in(fixed, options, Workers(2))(rows)
-    tables = draws_of(counts, options)
+    tables = sampling_of(counts, options)
     kept = chances(counts, exponent)
     state = int(np.random.default_rng(options.seed).integers(1, STATES))
     steps = [0.1 * (1 - t / 3) for t in range(3)]

@@ -11,7 +11,7 @@ import pytest
 from duckmf.algorithms.svd import OFTEN, Svd, SvdOptions
 from duckmf.algorithms.svdpp import MANY, Svdpp, SvdppOptions, solve_implicit, turns_of
 from duckmf.kernels.layout import shuffle_rows
-from duckmf.kernels.svdpp import descend
+from duckmf.kernels.svdpp import Paces, Parameters, Visits, descend
 from duckmf.kernels.threads import Workers
 from duckmf.model.factors import Known
 from duckmf.ratings.matrix import Triples, canonical
@@ -147,19 +147,8 @@ def test_in_float64_the_kernel_equals_its_twin_to_rounding(shortening):
     users = rng.permutation(20).astype(np.int32)
     pace_u = np.column_stack((lr_u, lr_u * reg_u, lr_u * reg_bu, lr_u * reg_y))
     pace_i = np.column_stack((lr_i, lr_i * reg_i, lr_i * reg_bi))
-    loss = descend(
-        users,
-        rows.indptr,
-        rows.indices,
-        turns,
-        values,
-        *parts,
-        None,
-        None,
-        pace_u,
-        pace_i,
-        shortening,
-    )
+    visits = Visits(users, rows.indptr, rows.indices, turns, values)
+    loss = descend(visits, Parameters(*parts), None, Paces(pace_u, pace_i), shortening)
     squares = 0.0
     for u in users:
         for n in rows.indptr[u] + turns[rows.indptr[u] : rows.indptr[u + 1]]:

@@ -11,7 +11,7 @@ from duckmf import algorithms
 from duckmf.algorithms.svdpp import Svdpp, SvdppOptions
 from duckmf.algorithms.timesvdpp import Timesvdpp, TimesvdppOptions
 from duckmf.algorithms.with_time_terms import BIAS_TERMS, TIME_TERMS
-from duckmf.kernels.svdpp import descend
+from duckmf.kernels.svdpp import FactorDrift, Paces, Parameters, Visits, descend
 from duckmf.kernels.threads import Workers
 from duckmf.model.temporal import DAY, Span
 from duckmf.ratings.matrix import Ratings, Triples, canonical
@@ -64,8 +64,11 @@ def test_in_float64_the_kernel_with_drift_equals_its_twin_to_rounding(ratings, s
     pace_u = np.column_stack([lr_u, *(lr_u * reg for reg in (reg_u, reg_bu, reg_y, reg_a))])
     pace_i = np.column_stack((lr_i, lr_i * reg_i, lr_i * reg_bi))
     loss = descend(
-        *(users, rows.indptr, rows.indices, turns, values, *parts, dev),
-        *(pace_u, pace_i, shortening),
+        Visits(users, rows.indptr, rows.indices, turns, values),
+        Parameters(*parts[:5]),
+        FactorDrift(parts[5], dev),
+        Paces(pace_u, pace_i),
+        shortening,
     )
     squares = 0.0
     for u in users:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import duckmf
-from duckmf.kernels.svdpp import descend
+from duckmf.kernels.svdpp import Paces, Parameters, Visits, descend
 from tests.algorithms.test_svd import random_triples
 from tests.conftest import MOVIELENS
 
@@ -43,9 +43,10 @@ def test_plain_steps_in_the_same_order_give_the_parameters_of_surprise(epochs):
     parts = [np.zeros(n) for n in counts[:2]]
     parts += [drawn.normal(0, 0.1, (n, n_factors)) for n in counts]
     pace = np.array([lr, lr * reg, lr * reg, lr * reg])
-    paces = np.tile(pace, (counts[0], 1)), np.tile(pace[:3], (counts[1], 1))
+    paces = Paces(np.tile(pace, (counts[0], 1)), np.tile(pace[:3], (counts[1], 1)))
+    visits = Visits(np.arange(counts[0]), indptr, rated, turns, left)
     for _ in range(epochs):
-        descend(np.arange(counts[0]), indptr, rated, turns, left, *parts, None, None, *paces, 0.0)
+        descend(visits, Parameters(*parts), None, paces, 0.0)
     for part, theirs in zip(parts, (peer.bu, peer.bi, peer.pu, peer.qi, peer.yj), strict=True):
         assert np.abs(part - theirs).max() < 1e-13
 
