@@ -8,42 +8,19 @@ file. An `Expander` writes the body of a macro where it is called, in brackets, 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-TOKEN = re.compile(
-    r"""
-    (?P<space>(?:\s+|--[^\n]*|/\*.*?\*/)*)
-    (?:(?P<text>'[^']*(?:''[^']*)*'|\$\$.*?\$\$)
-    |(?P<name>"(?:[^"]|"")*"|[^\W\d]\w*)
-    |(?P<number>\d[\w.]*)
-    |(?P<sign>:=|::|->>|->|\S))
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+from duckmf.connection.hoist import hoisted
+from duckmf.connection.tokens import Token, Tokens, around, closing, split, text_of, tokens
+
 # what follows the name of a field in a type
 TYPES = frozenset({"bigint", "boolean", "double", "float", "integer", "timestamp", "varchar"})
-OPENING, CLOSING = frozenset("([{"), frozenset(")]}")
 
 
 class ExpansionError(ValueError):
     """A macro that cannot be written where it is called."""
-
-
-class Token(NamedTuple):
-    """A piece of SQL as it is written, and the white space before it."""
-
-    kind: str
-    text: str
-    space: str = ""
-    name: str | None = None  # the identifier that it is; None for everything else
-
-
-Tokens = tuple[Token, ...]
-START = END = Token("sign", ";")  # what stands before, and after, a body
 
 
 @dataclass(frozen=True)
@@ -74,7 +51,7 @@ class Macro:
 def macros(text: str) -> dict[str, Macro]:
     """The macros that SQL text creates, with their comments, by name."""
     found: dict[str, Macro] = {}
-    for statement in _split(tokens(text), ";"):
+    for statement in split(tokens(text), ";"):
         words = [token.text.lower() for token in statement[:4]]
         if words == ["create", "or", "replace", "macro"]:
             macro = _macro(statement)
@@ -83,35 +60,6 @@ def macros(text: str) -> dict[str, Macro]:
             name = statement[-3].text.lower()
             found[name] = replace(found[name], comment=statement[-1].text)
     return found
-
-
-def tokens(text: str) -> Tokens:
-    """SQL text in pieces, without its comments."""
-    return tuple(
-        Token(
-            match.lastgroup or "",
-            match[match.lastgroup or ""],
-            COMMENT.sub("", match["space"]),
-            _identifier(match["name"]),
-        )
-        for match in TOKEN.finditer(text)
-    )
-
-
-def _identifier(text: str | None) -> str | None:
-    if text is None:
-        return None
-    return text[1:-1].replace('""', '"') if text[0] == '"' else text.lower()
-
-
-def text_of(body: Iterable[Token]) -> str:
-    """The SQL text of tokens."""
-    return "".join(_without_gaps(token.space) + token.text for token in body).strip()
-
-
-def _without_gaps(space: str) -> str:
-    """White space without the lines that comments have left empty."""
-    return re.sub(r"\s*\n", "\n", space) if "\n" in space else space
 
 
 class _Body(NamedTuple):
@@ -136,7 +84,7 @@ class Expander:
             ExpansionError: a call does not fit its macro, or a name of a body would be taken for
                 another one where it is written.
         """
-        return replace(macro, body=tuple(self._of(macro.body, macro, (macro.name,))))
+        return replace(macro, body=hoisted(tuple(self._of(macro.body, macro, (macro.name,)))))
 
     def _of(self, body: Tokens, stored: Macro, path: tuple[str, ...]) -> Iterator[Token]:
         place = 0
@@ -144,7 +92,7 @@ class Expander:
             token = body[place]
             macro = self._known.get(token.name) if token.name else None
             if macro is not None and _is_call(body, place):
-                end = _closing(body, place + 1)
+                end = closing(body, place + 1)
                 yield from self._written(macro, token.space, body[place + 2 : end], stored, path)
                 place = end + 1
             else:
@@ -186,9 +134,9 @@ def _check(macro: Macro, body: _Body, arguments: Mapping[str, Tokens], stored: M
 
 
 def _macro(statement: Tokens) -> Macro:
-    end = _closing(statement, 5)
+    end = closing(statement, 5)
     parameters: dict[str, Tokens | None] = {}
-    for parameter in _split(statement[6:end], ","):
+    for parameter in split(statement[6:end], ","):
         name, default = _named(parameter)
         parameters[name or parameter[0].name or ""] = default if name else None
     is_table = statement[end + 2].text.lower() == "table"
@@ -199,7 +147,7 @@ def _macro(statement: Tokens) -> Macro:
 def _arguments(macro: Macro, between: Tokens) -> dict[str, Tokens]:
     given: dict[str, Tokens] = {}
     in_order = iter(macro.parameters)
-    for argument in _split(between, ","):
+    for argument in split(between, ","):
         name, value = _named(argument)
         name = name or next(in_order, None)
         if name is None or name not in macro.parameters or name in given:
@@ -251,56 +199,25 @@ def _fields_of_types(body: Tokens) -> Set[int]:
         inside
         for place, token in enumerate(body)
         if token.name == "struct" and _is_call(body, place)
-        for inside in range(place + 2, _closing(body, place + 1))
+        for inside in range(place + 2, closing(body, place + 1))
     }
 
 
 def _is_reference(body: Tokens, place: int) -> bool:
     """Whether a name stands for a value: no field, table, function, label or alias."""
-    before, after = _around(body, place)
+    before, after = around(body, place)
     if after.text in (".", "(", ":=") or after.text.lower() in TYPES:
         return False
     return before.text != "." and before.text.lower() != "as"
 
 
 def _is_call(body: Tokens, place: int) -> bool:
-    before, after = _around(body, place)
+    before, after = around(body, place)
     return before.text != "." and after.text == "("
 
 
 def _is_cte(body: Tokens, place: int) -> bool:
-    before = _around(body, place)[0].text.lower()
+    before = around(body, place)[0].text.lower()
     words = [token.text.lower() for token in body[place + 1 : place + 5]]
     words = [word for word in words if word not in ("not", "materialized")]
     return before in ("with", "recursive", ",") and words[:2] == ["as", "("]
-
-
-def _around(body: Tokens, place: int) -> tuple[Token, Token]:
-    return (
-        body[place - 1] if place > 0 else START,
-        body[place + 1] if place + 1 < len(body) else END,
-    )
-
-
-def _closing(body: Tokens, begin: int) -> int:
-    depth = 0
-    for place in range(begin, len(body)):
-        depth += (body[place].text in OPENING) - (body[place].text in CLOSING)
-        if depth == 0:
-            return place
-    raise ExpansionError(f"no bracket closes {text_of(body[begin : begin + 10])}")
-
-
-def _split(body: Iterable[Token], sign: str) -> Iterator[Tokens]:
-    """The parts between signs that stand in no brackets."""
-    part: list[Token] = []
-    depth = 0
-    for token in body:
-        depth += (token.text in OPENING) - (token.text in CLOSING)
-        if token.text == sign and depth == 0:
-            yield tuple(part)
-            part = []
-        else:
-            part.append(token)
-    if part:
-        yield tuple(part)

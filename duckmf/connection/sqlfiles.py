@@ -13,7 +13,8 @@ from functools import cache
 from itertools import takewhile
 from pathlib import Path
 
-from duckmf.connection.expand import Expander, Macro, macros, text_of, tokens
+from duckmf.connection.expand import Expander, Macro, macros
+from duckmf.connection.tokens import text_of, tokens
 
 GROUND = "model"  # the file of the vocabulary that the others are written in
 BATCH = "batch"  # the file whose macros take the place of plain ones of the same name

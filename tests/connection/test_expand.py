@@ -6,7 +6,8 @@ import duckdb
 import pytest
 
 from duckmf.connection import sqlfiles
-from duckmf.connection.expand import Expander, ExpansionError, macros, text_of, tokens
+from duckmf.connection.expand import Expander, ExpansionError, macros
+from duckmf.connection.tokens import text_of, tokens
 
 HELPERS = """
 -- a comment; with a semicolon, and a 'quote
