@@ -205,7 +205,7 @@ def test_every_folder_says_in_one_sentence_what_belongs_there():
     [
         (PACKAGE, "*.py"),
         (TESTS, "*.py"),
-        pytest.param(SQL, "*.sql", marks=pytest.mark.xfail(strict=True, reason="fold_in.sql")),
+        (SQL, "*.sql"),
     ],
 )
 def test_files_are_short(folder, kind):
