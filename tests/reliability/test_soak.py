@@ -13,7 +13,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
 ]
 
-CURSORS = amount(40, 1000)
+CURSORS = amount(30, 1000)
 MEGABYTES = 50
 
 # Of three cursors one is closed, one is closed but something refers to it still, and one is dropped
