@@ -11,8 +11,15 @@
 -- has_rows false leaves out all rows but that of kind 'model', whose info has the outcome
 create or replace macro mf__run(asked, ratings, users, items, stored, has_rows) as table
 with recursive
+    -- the last argument of some functions is what they have to wait for: ids that are refused are so before
+    -- there is a run
     mf__begun as materialized (
-        select mf__begin(a.request) as begun from query_table(asked) a
+        select
+            mf__begin(
+                a.request,
+                (select count(*) from query_table(users)) + (select count(*) from query_table(items))
+            ) as begun
+        from query_table(asked) a
     ),
     mf__number as materialized (
         select mf__answer(b.begun.run, b.begun.error) as run from mf__begun b
@@ -52,7 +59,6 @@ with recursive
             from mf__number n cross join query_table(stored) b
         ) n
     ),
-    -- the last argument of some functions is what they have to wait for
     mf__training(run, step, log) as (
         select
             g.run, 0,

@@ -97,7 +97,7 @@ class Calls:
         self.underway = Underway(connections.watch)
         self._layouts = Layouts()
 
-    def begin(self, request: Column) -> pa.Array:
+    def begin(self, request: Column, after: Column) -> pa.Array:
         """Check the request and number the run."""
         given = json.loads(scalar(request))
         asked_for, run = BEGIN[given["function"]]

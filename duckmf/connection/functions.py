@@ -56,7 +56,7 @@ BATCH = (
 
 # name: the types of its parameters, and of what it returns
 SIGNATURES: dict[str, tuple[list[str], str]] = {
-    "mf__begin": (["VARCHAR"], BEGUN),
+    "mf__begin": (["VARCHAR", "BIGINT"], BEGUN),
     "mf__gather": (
         [
             *("BIGINT", "INTEGER[]", "INTEGER[]", "FLOAT[]", "BOOLEAN[]", "DOUBLE[]"),

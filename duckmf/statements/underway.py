@@ -21,13 +21,14 @@ from duckmf.statements.run import Run
 # or where the client takes its own to fetch. So things are looked at once a second:
 SECOND = 1.0
 RESTING = 10  # looks at a run without a call, where none of DuckDB's work can be the reason
+FETCHING = 60  # the same of lists, which come to the client before the last call
 IDLE = 600  # looks without a call, whatever the reason
 QUIET_SHARE = 0.01  # of one processor: DuckDB works on nothing where the process takes no more
 
 INTERRUPTED = "this statement was interrupted. Nothing was written; run it again."
 GIVEN_UP = (
     "this statement was given up, because it was interrupted, its connection was closed or it did "
-    f"not go on for {IDLE * SECOND:.0f} seconds. Nothing was written; run it again."
+    "not go on. Nothing was written; run it again."
 )
 NOBODY = "duckmf"  # in whose name this is said, where what it was for has been forgotten
 REMEMBERED = 100
@@ -66,8 +67,9 @@ class Entry:
             return False
         if self.looks >= IDLE or not self.is_open():
             return True
-        # lists wait for the client that fetches them; a run never does
-        return isinstance(self.thing, Run) and (
+        if not isinstance(self.thing, Run):
+            return self.quiet >= FETCHING
+        return (
             self.interrupted
             or self.quiet >= RESTING
             or (self.looks >= RESTING and self.thing.between_epochs)

@@ -1,7 +1,7 @@
 """What a database asks of its plugins: interrupts, many connections and forks leave it as it was.
 
 The usual amounts take half a minute. With DUCKMF_LONG=1 in the environment the same tests take
-more: 1,000 cursors instead of 40, hundreds of interrupted statements instead of tens, 40 forks
+more: 1,000 cursors instead of 30, hundreds of interrupted statements instead of tens, 40 forks
 instead of two:
 
     DUCKMF_LONG=1 pytest tests/reliability

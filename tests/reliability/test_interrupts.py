@@ -109,8 +109,8 @@ CTRL_C = f"""
 
     for _ in range(int(sys.argv[1])):
         pressing = threading.Thread(target=press, args=[seconds * moments.random()])
-        pressing.start()
         try:
+            pressing.start()
             try:
                 con.execute("create table made as {FIT}")
                 con.execute("drop table made")

@@ -8,13 +8,16 @@ import pytest
 
 from tests.reliability import RATINGS, amount, lines_of
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = [
+    pytest.mark.newest,
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+]
 
-CURSORS = amount(40, 1000)
+CURSORS = amount(30, 1000)
 MEGABYTES = 50
 
 # Of three cursors one is closed, one is closed but something refers to it still, and one is dropped
-# without being closed. What 40 of them lay out takes 80 MB.
+# without being closed.
 SOAK = f"""
     import os, sys, threading
     import duckmf

@@ -52,9 +52,14 @@ def test_between_two_epochs_duckdb_has_nothing_to_do():
 
 
 def test_lists_wait_for_the_client_that_fetches_them():
-    assert not looked_at(object(), "q" * (underway.IDLE - 1))
-    assert looked_at(object(), "q" * underway.IDLE)
-    assert looked_at(Resting(), "b" * underway.IDLE)
+    assert not looked_at(object(), "q" * (underway.FETCHING - 1))
+    assert looked_at(object(), "q" * underway.FETCHING)
+
+
+@pytest.mark.parametrize("thing", [object(), Resting()])
+def test_nothing_rests_for_ever_however_busy_the_process_is(thing):
+    assert not looked_at(thing, "b" * (underway.IDLE - 1))
+    assert looked_at(thing, "b" * underway.IDLE)
 
 
 def test_nothing_stays_of_a_closed_connection():
