@@ -20,7 +20,10 @@ GROUND = "model"  # the file of the vocabulary that the others are written in
 BATCH = "batch"  # the file whose macros take the place of plain ones of the same name
 # the files whose macros call Python functions
 NEED_PYTHON = frozenset(
-    {BATCH, "cross_validate", "fit", "fold_in", "learn", "models", "project", "run", "tune", "update"}
+    (
+        *(BATCH, "cross_validate", "fit", "fold_in", "learn"),
+        *("models", "project", "run", "tune", "update"),
+    )
 )
 CLIENT = "remote"  # the file for clients of `duckmf serve`; its macros call DuckDB's Quack
 
