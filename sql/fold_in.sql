@@ -146,7 +146,7 @@ mf__asked as not materialized (
         select
             s.id,
             list(s.code) filter (where s.code is not null) as codes,
-            list(s.r) filter (where s.code is not null and s.has_rating) as ratings,
+            list(try_cast(s.r as float)) filter (where s.code is not null and s.has_rating) as ratings,
             list(s.t) filter (where s.code is not null and s.has_ts) as times
         from mf__ratings s
         group by s.id

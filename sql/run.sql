@@ -28,7 +28,7 @@ with recursive
         select
             list(u.code) as users,
             list(i.code) as items,
-            list(s.r) filter (where s.has_rating) as ratings,
+            list(try_cast(s.r as float)) filter (where s.has_rating) as ratings,
             list(s.held_out) filter (where s.has_validation) as held_out,
             list(s.t) filter (where s.has_ts) as times,
             list(s.relevant) filter (where s.has_relevant) as relevant,

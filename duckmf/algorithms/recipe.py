@@ -13,6 +13,11 @@ from duckmf.kernels.threads import Workers
 from duckmf.options import Options
 from duckmf.ratings.gathering import Counts, Parts
 
+# Ratings are learnt in float32, of 24 bits. The largest may be so many standard deviations from 0 that 10 of
+# them are left for the differences; squares of so small a deviation are not 0.
+FARTHEST = 2**14
+SMALLEST = 1e-15
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -85,8 +90,29 @@ def check_feedback(counts: Counts, name: str, feedback: str) -> None:
             f"algorithm '{name}' learns from ratings and none are given; "
             "add rating, or choose algorithm := 'popularity'."
         )
+    if feedback == "explicit" and counts.has_rating:
+        _check_spread(counts.largest_rating or 0.0, counts.ratings_std or 0.0)
     if feedback == "implicit" and counts.negative_ratings:
         raise DataError(
             f"rating is negative in {counts.negative_ratings:,} of "
             f"{counts.n_rows:,} rows; algorithm '{name}' takes strengths of at least 0."
+        )
+
+
+def _check_spread(largest: float, std: float) -> None:
+    """Refuse ratings whose differences are lost in float32, in which they are learnt.
+
+    Raises:
+        DataError: they lie too far from 0 for their spread, or all too near to it.
+    """
+    if 0 < std < largest / FARTHEST:
+        raise DataError(
+            f"rating goes up to {largest:.10g}, but its standard deviation is {std:.4g}: differences "
+            "so small beside the numbers themselves are lost. Subtract a constant from rating, such "
+            f"as {largest:.10g}, and add it to predictions."
+        )
+    if 0 < std < SMALLEST:
+        raise DataError(
+            f"the standard deviation of rating is {std:.4g}: differences so small are lost. "
+            "Multiply rating by a constant."
         )

@@ -23,6 +23,8 @@ class Counts:
     null_ratings: int
     bad_ratings: int  # that are no finite numbers
     negative_ratings: int
+    largest_rating: float | None  # without its sign
+    ratings_std: float | None
     null_times: int
     bad_times: int
     has_rating: bool
