@@ -54,7 +54,7 @@ from (
         select unnest(range(c.n + 1)) as sample from mf__checked c
     ),
     -- whole numbers, so that a sum is the same in any order
-    mf__whole as materialized (
+    mf__whole as (
         select
             q.place, q.metric, q.u, q.n, m.scale,
             (q.a * m.scale)::bigint as a, (q.b * m.scale)::bigint as b
@@ -129,9 +129,9 @@ from (
             typeof(rating) <> '"NULL"' as mf__rated
         from query_table(test)
     ),
-    mf__head_a as materialized (from mf__predicting(model_a, 'mf_compare: model_a', true)),
-    mf__head_b as materialized (from mf__predicting(model_b, 'mf_compare: model_b', true)),
-    mf__valid as materialized (
+    mf__head_a as (from mf__predicting(model_a, 'mf_compare: model_a', true)),
+    mf__head_b as (from mf__predicting(model_b, 'mf_compare: model_b', true)),
+    mf__valid as (
         select
             case
                 when not mf__has_rows('mf_compare', t.n) or not (a.valid and b.valid) then null
@@ -158,7 +158,7 @@ from (
         select p.mf__user, p.mf__item, p.mf__ts, p.mf__rating, p.mf__rating - p.mf__prediction as a
         from mf__predicted('mf_compare: model_a', mf__rated, model_a, mf__head_a) p
     ),
-    mf__errors as materialized (
+    mf__errors as (
         select
             hash(s.u) as u, len(s.errors) as n,
             list_sum(list_transform(s.errors, lambda e: e.a ** 2)) as squares_a,
@@ -177,7 +177,7 @@ from (
         ) s
     ),
     mf__liked as not materialized (select t.* from mf__test t where not t.mf__rated),
-    mf__lists as materialized (
+    mf__lists as (
         select
             hash(a.user_id) as u,
             [a.precision, a.recall, a.ndcg, a.map, a.mrr, a.hit_rate, a.auc] as a,
@@ -188,7 +188,7 @@ from (
             'mf_compare: model_b', model_b, mf__liked, (select v.valid from mf__valid v), k, true, null
         ) b on b.user_id = a.user_id
     ),
-    mf__sums as materialized (
+    mf__sums as (
         select 1 as place, 'rmse' as metric, e.u, e.squares_a as a, e.squares_b as b, e.n
         from mf__errors e
         union all

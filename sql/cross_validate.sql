@@ -17,7 +17,7 @@
 --   epochs, best_epoch   how long the training went on, and which epoch the model is from
 --   seconds              of training and judging
 --
--- source, user_id, item_id, rating, ts and the options: as in mf_fit; validation and validation_fraction
+-- source, user_id, item_id, rating, ts, strength and the options: as in mf_fit; validation and validation_fraction
 -- hold rows of the other folds out
 -- folds                    their number, 2 to 1000
 -- k                        the length of a list, 1 to 100000; NULL leaves lists out, whose time grows with
@@ -26,6 +26,7 @@
 --                          rating >= 4; all of them if left out
 create or replace macro mf_cross_validate(
     source, user_id, item_id, rating := NULL, ts := NULL, folds := 5, k := 10, relevant := NULL,
+    strength := NULL,
     algorithm := NULL, n_factors := NULL, epochs := NULL,
     regularization := NULL, user_regularization := NULL, item_regularization := NULL,
     bias_regularization := NULL, implicit_regularization := NULL, regularization_scaling := NULL,
@@ -52,7 +53,7 @@ from (
             }]'
         ) as folds
     from mf__learn(
-        'mf_cross_validate', source, user_id, item_id, rating, ts, validation, relevant,
+        'mf_cross_validate', source, user_id, item_id, rating, ts, strength, validation, relevant,
         hash(hash(coalesce(seed, 42)::bigint, user_id, item_id))
             % greatest(folds, 1)::ubigint + 1,
         json_object(

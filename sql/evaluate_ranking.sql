@@ -47,7 +47,7 @@
 -- true, or an error, after the checks of test.
 create or replace macro mf__rankings(caller, model, test, checked, k, exclude_seen, ts) as table
 with
-mf__head as materialized (
+mf__head as (
     select
         h.mu, h.t0, h.span, h.beta, h.facts.users::double as users,
         mf__within(mf__seconds(ts), h.t0, h.t1) as t,
@@ -57,17 +57,17 @@ mf__head as materialized (
         end as k
     from mf__head_once(model, caller, true, true) h
 ),
-mf__items as materialized (
+mf__items as (
     select
         m.item_id, m.code, m.ratings::float as ratings,
         mf__item_bias(m.bias, m.temporal, h.t, h.t0, h.span) as bias, m.factors
     from mf__items_of(model, caller) m, mf__head h
 ),
-mf__pairs as materialized (
+mf__pairs as (
     select distinct t.mf__user as u, t.mf__item as i from query_table(test) t
 ),
 mf__known as (from mf__users_of(model, caller)),
-mf__people as materialized (
+mf__people as (
     select
         p.u, coalesce(m.ratings, 0) = 0 as cold,
         case
@@ -85,7 +85,7 @@ mf__people as materialized (
 ),
 mf__seen as not materialized (select p.u, unnest(p.seen) as code from mf__people p),
 -- the items of test, and whether they can be recommended at all
-mf__relevant as materialized (
+mf__relevant as (
     select
         p.u, p.i, coalesce(i.ratings, 0) = 0 as cold, s.code is not null as seen,
         i.code is not null and not coalesce(exclude_seen and s.code is not null, false) as listable,
@@ -103,7 +103,7 @@ mf__counts as (
     from mf__relevant r
     group by r.u
 ),
-mf__bins as materialized (
+mf__bins as (
     select
         c.*, len(c.scores) as good, mf__score_bins(c.scores) as bins,
         -- how many score more than a bin, where equal ones count half
@@ -227,14 +227,14 @@ from (
     mf__test as not materialized (
         select user_id as mf__user, item_id as mf__item from query_table(test)
     ),
-    mf__users as materialized (
+    mf__users as (
         from mf__rankings(
             'mf_evaluate_ranking', model, mf__test,
             (select t.checked from mf__tested('mf_evaluate_ranking', mf__test) t),
             k, exclude_seen, ts
         )
     ),
-    mf__items as materialized (
+    mf__items as (
         select m.item_id, coalesce(m.ratings, 0) = 0 as cold from mf__items_of(model, 'mf_evaluate_ranking') m
     ),
     -- in order, so that the same numbers have the same sum

@@ -36,7 +36,7 @@ from (
         select user_id as mf__user, item_id as mf__item, rating::double as mf__rating
         from query_table(test)
     ),
-    mf__head as materialized (
+    mf__head as (
         select
             h.mu,
             case
@@ -66,12 +66,12 @@ from (
             from mf__test t
         ) s
     ),
-    mf__items as materialized (
+    mf__items as (
         select m.item_id, coalesce(m.bias, 0)::float as bias, m.factors
         from mf__items_of(model, 'mf_evaluate_ranks') m
     ),
     mf__known as (from mf__users_of(model, 'mf_evaluate_ranks')),
-    mf__users as materialized (
+    mf__users as (
         select
             t.u, (h.mu + coalesce(m.bias, 0))::float as base, m.factors
         from (select distinct t.mf__user as u from mf__test t) t
@@ -79,7 +79,7 @@ from (
             left join mf__known m on m.user_id = t.u
         where h.valid
     ),
-    mf__pairs as materialized (
+    mf__pairs as (
         select
             p.u, p.i, p.r, i.item_id is not null as known,
             mf__score('mf_evaluate_ranks', u.base, coalesce(i.bias, 0), u.factors, i.factors) as score
@@ -114,7 +114,7 @@ from (
             c.counts[list_position(c.bins, p.score)] as equal
         from mf__pairs p left join mf__counts c on c.u = p.u
     ),
-    mf__ranked as materialized (
+    mf__ranked as (
         select
             s.u, s.i, s.r,
             case when s.known then s.n - s.not_above + s.equal end as rank,

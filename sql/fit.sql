@@ -8,10 +8,11 @@
 --
 -- source                   table, view, CTE or temp table, as an identifier or a string
 -- user_id, item_id         SQL expressions over the source's columns, of any type; they come back as they were
--- rating                   SQL expression, a number; for implicit_als and bpr the strength of a click, play or
---                          purchase, at least 0, and 1 if left out
+-- rating                   SQL expression, a number: what a user says of an item, such as stars
 -- ts                       SQL expression, the time of the rating: TIMESTAMP, with or without a zone, DATE, or
 --                          seconds since 1970; for time terms, and 'last' duplicates are chosen by it
+-- strength                 SQL expression, a number of at least 0, instead of rating: how much a user did with an item,
+--                          such as ln(1 + plays); 1 if both are left out. implicit_als and bpr take it as rating, too
 --
 -- Options. NULL, or leaving one out, is the default; - marks what an algorithm does not use, and refuses.
 --
@@ -37,7 +38,7 @@
 -- keep_seen                true    true    true    true       true    true        true          true
 -- seed                     42      42      42      42         42      42          42            42
 --
--- algorithm                'als' (default with a rating): r = mu + b_u + b_i + <p_u, q_i>, alternating exact least squares
+-- algorithm                'als' (default with rating): r = mu + b_u + b_i + <p_u, q_i>, alternating exact least squares
 --                          'svd': the same model by stochastic gradient descent
 --                          'svdpp': r = mu + b_u + b_i + <p_u + n^-1/2 sum_j y_j, q_i>, the sum over the n
 --                          items j that the user rated, whatever the ratings (Koren 2008); the sum is inside
@@ -45,7 +46,7 @@
 --                          'timesvdpp': svdpp whose biases and p_u change with ts, see temporal (Koren 2009)
 --                          'bias': mu + b_u + b_i
 --                          'popularity': items by their number of ratings, the same list for everybody
---                          'implicit_als' (default without): items ranked by <p_u, q_i>, learnt from strengths
+--                          'implicit_als' (default without rating): items ranked by <p_u, q_i>, learnt from strengths
 --                          as confidences over all pairs (Hu, Koren and Volinsky 2008)
 --                          'bpr': items ranked by b_i + <p_u, q_i>, learnt from triples of a user, a pair of
 --                          strength above 0, no matter how strong, and another item (Rendle et al. 2009)
@@ -108,7 +109,7 @@
 -- Refused with an error: NULL users, items, ratings or times, ratings that are no finite numbers, an empty
 -- source, fewer than two items, unknown or unused options, options out of range. Nothing is dropped.
 create or replace macro mf_fit(
-    source, user_id, item_id, rating := NULL, ts := NULL,
+    source, user_id, item_id, rating := NULL, ts := NULL, strength := NULL,
     algorithm := NULL, n_factors := NULL, epochs := NULL,
     regularization := NULL, user_regularization := NULL, item_regularization := NULL,
     bias_regularization := NULL, implicit_regularization := NULL, regularization_scaling := NULL,
@@ -122,7 +123,7 @@ create or replace macro mf_fit(
     warm_start := 'mf__cold'
 ) as table
 from mf__learn(
-    'mf_fit', source, user_id, item_id, rating, ts, validation, null, null,
+    'mf_fit', source, user_id, item_id, rating, ts, strength, validation, null, null,
     json_object(
         'algorithm', algorithm,
         'options', mf__options(

@@ -12,7 +12,7 @@
 -- model                    a relation made by mf_fit; its options are those of the model
 -- source                   a table, view or CTE with all ratings of its users (or items), old and new
 -- user_id, item_id,        SQL expressions over the source's columns, as in mf_fit; ids are cast to the
--- rating, ts               types that the model has
+-- rating, ts, strength     types that the model has
 -- complete                 mf_fold_in: false if the source has only new ratings of its users: those that
 --                          the model has stored (seen, seen_ratings) count as made before them, or
 --                          when they were (seen_times, of models with time terms)
@@ -46,7 +46,7 @@
 -- this_id, other_id their ids, as columns of a relation m: of a model, or of the source
 -- new_user, new_item  the ids of the rows that are returned, as columns of a relation m that has id; or NULL
 create or replace macro mf__fold_in(
-    caller, model, source, user_id, item_id, rating, ts, complete, unknown, duplicates, threads,
+    caller, model, source, user_id, item_id, rating, ts, strength, complete, unknown, duplicates, threads,
     this, other, this_id, other_id, new_user, new_item
 ) as table
 with
@@ -60,7 +60,7 @@ mf__mine as not materialized (select m.*, this_id as id from mf__model m where m
 mf__theirs as not materialized (select m.*, other_id as id from mf__model m where m.kind = other),
 mf__given as not materialized (
     select m.*, this_id as given, other_id as other_id
-    from mf__ratings_of(source, user_id, item_id, rating, ts) m
+    from mf__ratings_of(source, user_id, item_id, rating, ts, strength) m
 ),
 mf__ratings as materialized (
     select
@@ -178,23 +178,23 @@ select m.* from mf__ready r left join mf__shape m on true where r.number is null
 comment on macro table mf__fold_in is 'Rows of one side of a model, the other side held still';
 
 create or replace macro mf_fold_in(
-    model, source, user_id, item_id, rating := null, ts := null,
+    model, source, user_id, item_id, rating := null, ts := null, strength := null,
     complete := true, unknown := 'error', duplicates := null, threads := null
 ) as table
 from mf__fold_in(
-    'mf_fold_in', model, source, user_id, item_id, rating, ts, complete, unknown, duplicates, threads,
-    'user', 'item', m.user_id, m.item_id, m.id, null
+    'mf_fold_in', model, source, user_id, item_id, rating, ts, strength, complete, unknown, duplicates,
+    threads, 'user', 'item', m.user_id, m.item_id, m.id, null
 ) f
 order by f.user_id asc nulls last;
 comment on macro table mf_fold_in is
     'User rows of a model for new or changed users (needs a duckmf connection)';
 
 create or replace macro mf_fold_in_items(
-    model, source, user_id, item_id, rating := null, ts := null,
+    model, source, user_id, item_id, rating := null, ts := null, strength := null,
     unknown := 'error', duplicates := null, threads := null
 ) as table
 from mf__fold_in(
-    'mf_fold_in_items', model, source, user_id, item_id, rating, ts, true, unknown, duplicates, threads,
+    'mf_fold_in_items', model, source, user_id, item_id, rating, ts, strength, true, unknown, duplicates, threads,
     'item', 'user', m.item_id, m.user_id, null, m.id
 ) f
 order by f.item_id asc nulls last;

@@ -3,25 +3,31 @@
 
 -- What goes over ---------------------------------------------------------------------------------------
 
--- The rows of a source with the caller's ids: user_id, item_id, rating r, time t, and which of the arguments
--- were given. A value that is no number or no time becomes NaN, so that it is counted, never dropped.
+-- The rows of a source with the caller's ids: user_id, item_id, rating or strength r, time t, and which of the
+-- arguments were given. A value that is no number or no time becomes NaN, so that it is counted, never dropped.
 --
 -- validation  boolean SQL expression: the rows held out, or NULL
 -- relevant    boolean SQL expression: the rows that count where lists are judged, or NULL
 -- fold        integer SQL expression: the fold of a row, or NULL
 create or replace macro mf__ratings_of(
-    source, user_id, item_id, rating, ts, validation := null, relevant := null, fold := null
+    source, user_id, item_id, rating, ts, strength,
+    validation := null, relevant := null, fold := null
 ) as table
 select
     user_id as user_id,
     item_id as item_id,
-    case when rating is not null then coalesce(try_cast(rating as double), 'nan') end as r,
+    case
+        when rating is not null then coalesce(try_cast(rating as double), 'nan')
+        when strength is not null then coalesce(try_cast(strength as double), 'nan')
+    end as r,
     case when ts is not null then coalesce(mf__seconds(ts), 'nan') end as t,
     validation is true as held_out,
     relevant is true as relevant,
     fold::integer as fold,
     -- false only for an argument left out
-    typeof(rating) <> '"NULL"' as has_rating,
+    typeof(rating) <> '"NULL"' or typeof(strength) <> '"NULL"' as has_rating,
+    typeof(strength) <> '"NULL"' as has_strength,
+    typeof(rating) <> '"NULL"' and typeof(strength) <> '"NULL"' as has_both,
     typeof(ts) <> '"NULL"' as has_ts,
     typeof(validation) <> '"NULL"' as has_validation,
     typeof(relevant) <> '"NULL"' as has_relevant,
@@ -43,6 +49,8 @@ select
     count(*) - count(s.t) as null_times,
     count(*) filter (where not isfinite(s.t)) as bad_times,
     coalesce(bool_or(s.has_rating), false) as has_rating,
+    coalesce(bool_or(s.has_strength), false) as has_strength,
+    coalesce(bool_or(s.has_both), false) as has_both,
     coalesce(bool_or(s.has_ts), false) as has_ts,
     coalesce(bool_or(s.has_validation), false) as has_validation,
     coalesce(bool_or(s.has_relevant), false) as has_relevant,

@@ -144,12 +144,12 @@ comment on macro table mf__run is 'The rows of a model that a run gives';
 -- mf__learn: the statement of every function that trains on a source.
 --
 -- caller         the name of the function that was called: it decides what the run does
--- source, user_id, item_id, rating, ts, validation: as in mf_fit; relevant, fold: as in mf__ratings_of
+-- source, user_id, item_id, rating, ts, strength, validation: as in mf_fit; relevant, fold: as in mf__ratings_of
 -- asked          JSON: the other arguments of the caller
 -- has_rows       as in mf__run
 -- warm_start     a relation made by mf_fit, where the numbers start; 'mf__cold' is none
 create or replace macro mf__learn(
-    caller, source, user_id, item_id, rating, ts, validation, relevant, fold, asked, has_rows,
+    caller, source, user_id, item_id, rating, ts, strength, validation, relevant, fold, asked, has_rows,
     warm_start := 'mf__cold'
 ) as table
 with
@@ -169,7 +169,9 @@ mf__warm_head as not materialized (
     from mf__warm m
 ),
 mf__ratings as materialized (
-    from mf__ratings_of(source, user_id, item_id, rating, ts, validation, relevant, fold)
+    from mf__ratings_of(
+        source, user_id, item_id, rating, ts, strength, validation, relevant, fold
+    )
 ),
 mf__asked as (
     select

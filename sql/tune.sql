@@ -34,7 +34,7 @@
 -- mf_fit_best returns a model: that of mf_fit with the options of the best trial, trained on all rows, the ones
 -- that were held out too, for as many epochs as that trial needed. Its info holds all trials under `tuning`.
 --
--- source, user_id, item_id, rating, ts: as in mf_fit
+-- source, user_id, item_id, rating, ts, strength: as in mf_fit
 -- search                   'grid', all combinations of lists (default, where there are no ranges and trials is
 --                          not given), 'random', some that are spread evenly over all (default otherwise),
 --                          or 'tpe', which learns from the trials before and needs optuna:
@@ -59,7 +59,7 @@
 --                          trials to their end, one after the other
 -- The other options: as in mf_fit.
 create or replace macro mf_tune(
-    source, user_id, item_id, rating := NULL, ts := NULL,
+    source, user_id, item_id, rating := NULL, ts := NULL, strength := NULL,
     search := NULL, trials := NULL, objective := NULL, k := 10, relevant := NULL,
     validation_method := NULL, prune := true,
     algorithm := NULL, n_factors := NULL, epochs := NULL,
@@ -90,7 +90,7 @@ from (
             }]'
         ) as trials
     from mf__learn(
-        'mf_tune', source, user_id, item_id, rating, ts, validation, relevant, null,
+        'mf_tune', source, user_id, item_id, rating, ts, strength, validation, relevant, null,
         json_object(
             'search', search,
             'trials', trials,
@@ -117,7 +117,7 @@ comment on macro table mf_tune is
     'Try options of mf_fit: a row for each trial, the best first (needs a duckmf connection)';
 
 create or replace macro mf_fit_best(
-    source, user_id, item_id, rating := NULL, ts := NULL,
+    source, user_id, item_id, rating := NULL, ts := NULL, strength := NULL,
     search := NULL, trials := NULL, objective := NULL, k := 10, relevant := NULL,
     validation_method := NULL, prune := true,
     algorithm := NULL, n_factors := NULL, epochs := NULL,
@@ -132,7 +132,7 @@ create or replace macro mf_fit_best(
     duplicates := NULL, keep_seen := NULL, seed := NULL, threads := NULL, progress := NULL
 ) as table
 from mf__learn(
-    'mf_fit_best', source, user_id, item_id, rating, ts, validation, relevant, null,
+    'mf_fit_best', source, user_id, item_id, rating, ts, strength, validation, relevant, null,
     json_object(
         'search', search,
         'trials', trials,

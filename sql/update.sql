@@ -12,7 +12,7 @@
 -- model                    a relation made by mf_fit, with keep_seen; its options are those of the model
 -- source                   a table, view or CTE with the new ratings alone
 -- user_id, item_id,        SQL expressions over the source's columns, as in mf_fit; ids are cast to the
--- rating, ts               types that the model has
+-- rating, ts, strength     types that the model has
 -- epochs                   how often touched items, then touched users are solved, 1 to 1000 (3); of bpr
 --                          passes over all positives (20), whose steps move the touched rows alone
 -- duplicates               what several rows of one user and item mean, the stored one included, which
@@ -26,7 +26,7 @@
 -- span of time stays that of the training, whose end later times count as. Refused are models whose
 -- ratings were not kept.
 create or replace macro mf_update(
-    model, source, user_id, item_id, rating := null, ts := null,
+    model, source, user_id, item_id, rating := null, ts := null, strength := null,
     epochs := null, duplicates := null, threads := null
 ) as table
 from (
@@ -41,7 +41,7 @@ from (
             ),
             mf__id_like(s.user_id, w.user_id) <> s.user_id
                 or mf__id_like(s.item_id, w.item_id) <> s.item_id as changed
-        from mf__ratings_of(source, user_id, item_id, rating, ts) s
+        from mf__ratings_of(source, user_id, item_id, rating, ts, strength) s
             left join (from mf__shape limit 0) w on true
     ),
     mf__counts as (

@@ -142,7 +142,7 @@ def process(command: list[str], **options: Any) -> Iterator[subprocess.Popen[str
         yield child
     finally:
         child.kill()
-        child.communicate()
+        child.wait()
 
 
 def table(client: Client, query: str, folder: Path) -> list[str]:

@@ -134,7 +134,9 @@ def test_a_shell_without_python_trains_recommends_and_evaluates(shop):
         assert con.execute("select count(*) from mf_recommend(films, 196)").fetchone() == (10,)
 
 
-def test_the_functions_of_the_client(shop):
+def test_the_functions_of_the_client(shop, tmp_path):
+    script = tmp_path / "duckmf.sql"
+    script.write_text(sqlfiles.script())
     with serving(shop) as server:
         here = f"server := '{server.uri}'"
         read = f".read {SQL / 'remote.sql'}"
@@ -144,7 +146,7 @@ def test_the_functions_of_the_client(shop):
         model = server.ask(
             read,
             f"create table films as from mf_remote_fit({arguments});",
-            f".read {SQL / 'recommend.sql'}",
+            f".read {script}",
             "from mf_recommend(films, 196, k := 3);",
         )
         there = server.ask(read, f"from mf_remote_recommend('my films', 196, k := 3, {here});")

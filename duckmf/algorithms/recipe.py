@@ -13,8 +13,8 @@ from duckmf.kernels.threads import Workers
 from duckmf.options import Options
 from duckmf.ratings.gathering import Counts, Parts
 
-# Ratings are learnt in float32, of 24 bits. The largest may be so many standard deviations from 0 that 10 of
-# them are left for the differences; squares of so small a deviation are not 0.
+# Ratings are learnt in float32, of 24 bits. The largest may be so many standard deviations from 0
+# that 10 of them are left for the differences; squares of so small a deviation are not 0.
 FARTHEST = 2**14
 SMALLEST = 1e-15
 
@@ -34,7 +34,7 @@ class Recipe:
         Raises:
             OptionError: something of it cannot be used.
         """
-        name = name or ("als" if counts.has_rating else "implicit_als")
+        name = name or ("als" if counts.predicts else "implicit_als")
         algorithm = algorithms.find(name)
         options = algorithm.Options.parse(given, name)
         check_request(options, name, counts.has_validation, counts.has_ts)
@@ -47,6 +47,8 @@ class Recipe:
             DataError: it cannot.
         """
         check_feedback(counts, self.name, self.algorithm.feedback)
+        if self.predicts_ratings(counts.predicts) and self.name != "popularity":
+            _check_differences(counts)
 
     def predicts_ratings(self, has_rating: bool) -> bool:
         """Whether the model predicts ratings, and the source has some to compare them with."""
@@ -92,10 +94,34 @@ def check_feedback(counts: Counts, name: str, feedback: str) -> None:
         )
     if feedback == "explicit" and counts.has_rating:
         _check_spread(counts.largest_rating or 0.0, counts.ratings_std or 0.0)
+    if feedback == "explicit" and counts.has_strength:
+        raise DataError(
+            f"algorithm '{name}' learns from ratings, and strength is given; choose algorithm := "
+            "'implicit_als' or 'bpr', or pass rating if the values are ratings."
+        )
     if feedback == "implicit" and counts.negative_ratings:
         raise DataError(
-            f"rating is negative in {counts.negative_ratings:,} of "
+            f"{counts.value} is negative in {counts.negative_ratings:,} of "
             f"{counts.n_rows:,} rows; algorithm '{name}' takes strengths of at least 0."
+        )
+    if feedback == "implicit" and counts.has_rating and counts.largest_rating == 0:
+        raise DataError(
+            f"{counts.value} is 0 in all {counts.n_rows:,} rows: nothing was chosen. Leave "
+            f"{counts.value} out if each row is a choice."
+        )
+
+
+def _check_differences(counts: Counts) -> None:
+    """Refuse ratings that are all the same.
+
+    Raises:
+        DataError: they are.
+    """
+    if counts.n_rows > 1 and counts.ratings_std == 0:
+        rating = (counts.largest_rating or 0.0) * (-1 if counts.negative_ratings else 1)
+        raise DataError(
+            f"rating is {rating:.10g} in all {counts.n_rows:,} rows, so that there is nothing to "
+            "predict. Leave rating out: each row is then a choice, and users get lists."
         )
 
 
@@ -107,9 +133,9 @@ def _check_spread(largest: float, std: float) -> None:
     """
     if 0 < std < largest / FARTHEST:
         raise DataError(
-            f"rating goes up to {largest:.10g}, but its standard deviation is {std:.4g}: differences "
-            "so small beside the numbers themselves are lost. Subtract a constant from rating, such "
-            f"as {largest:.10g}, and add it to predictions."
+            f"rating goes up to {largest:.10g}, but its standard deviation is {std:.4g}: "
+            "differences so small beside the numbers themselves are lost. Subtract a constant from "
+            f"rating, such as {largest:.10g}, and add it to predictions."
         )
     if 0 < std < SMALLEST:
         raise DataError(

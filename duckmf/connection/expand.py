@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from duckmf.connection.hoist import hoisted
 from duckmf.connection.tokens import Token, Tokens, around, closing, split, text_of, tokens
 
 # what follows the name of a field in a type
@@ -84,7 +83,7 @@ class Expander:
             ExpansionError: a call does not fit its macro, or a name of a body would be taken for
                 another one where it is written.
         """
-        return replace(macro, body=hoisted(tuple(self._of(macro.body, macro, (macro.name,)))))
+        return replace(macro, body=tuple(self._of(macro.body, macro, (macro.name,))))
 
     def _of(self, body: Tokens, stored: Macro, path: tuple[str, ...]) -> Iterator[Token]:
         place = 0

@@ -27,11 +27,23 @@ class Counts:
     ratings_std: float | None
     null_times: int
     bad_times: int
-    has_rating: bool
+    has_rating: bool  # or strength
+    has_strength: bool
+    has_both: bool
     has_ts: bool
     has_validation: bool
     has_relevant: bool
     has_fold: bool
+
+    @property
+    def value(self) -> str:
+        """The argument that the values of the rows come from."""
+        return "strength" if self.has_strength else "rating"
+
+    @property
+    def predicts(self) -> bool:
+        """Whether the values are ratings, which may be predicted."""
+        return self.has_rating and not self.has_strength
 
 
 @dataclass(frozen=True)
@@ -172,12 +184,17 @@ def check_source(counts: Counts) -> None:
         DataError: it is empty, or has NULLs or ratings and times that are no finite numbers.
     """
     n = counts.n_rows
+    if counts.has_both:
+        raise DataError(
+            "rating and strength are both given; give rating for what people say of an item, or "
+            "strength for how much they did with it."
+        )
     if n == 0:
         raise DataError("the source has no rows; give it at least one rating.")
     nulls = {"user_id": counts.null_users, "item_id": counts.null_items}
     numbers = {}
     if counts.has_rating:
-        nulls["rating"], numbers["rating"] = counts.null_ratings, counts.bad_ratings
+        nulls[counts.value], numbers[counts.value] = counts.null_ratings, counts.bad_ratings
     if counts.has_ts:
         nulls["ts"], numbers["ts"] = counts.null_times, counts.bad_times
     for column, found in nulls.items():

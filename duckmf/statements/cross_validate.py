@@ -105,7 +105,7 @@ class CrossValidation(Run):
         found: dict[str, Any] = dict.fromkeys(metrics.NAMES)
         users, items = split.test_codes
         judged = training.factors, ratings
-        if self._recipe.algorithm.feedback == "explicit" and self.gathering.counts.has_rating:
+        if self._recipe.algorithm.feedback == "explicit" and self.gathering.counts.predicts:
             rows = replace(split.test, users=users, items=items)
             errors = metrics.errors(*judged, rows, self.workers)
             found |= asdict(errors)

@@ -56,7 +56,7 @@ def spaces(algorithm: Any, given: dict[str, Any], counts: Counts) -> list[Space]
     Raises:
         OptionError: an option that none of the algorithms uses, or a value that they refuse.
     """
-    default = "als" if counts.has_rating else "implicit_als"
+    default = "als" if counts.predicts else "implicit_als"
     names = algorithm if isinstance(algorithm, list) else [algorithm]
     if not names:
         raise OptionError("algorithm is []; give at least one.")

@@ -156,7 +156,7 @@ class Study:
         return Recipe.parse(space.name, space.fixed | searched, self._counts)
 
     def _objective(self, given: str | None) -> Objective:
-        has_rating = self._counts.has_rating
+        has_rating = self._counts.predicts
         ranking = [r.name for r in self.examples if not r.predicts_ratings(has_rating)]
         name = given or ("ndcg" if ranking else "rmse")
         if name not in metrics.NAMES:

@@ -2,9 +2,10 @@
     sources. Users, items, ratings and the like are SQL expressions, given as strings. All other
     arguments are options, given as values: n_factors=32, algorithm='svd'. #}
 
-{%- macro fit(source, user_id, item_id, rating=none, ts=none, validation=none, warm_start=none) -%}
+{%- macro fit(source, user_id, item_id, rating=none, ts=none, validation=none, warm_start=none, strength=none) -%}
     {{- duckmf.select('mf_fit', [source], {
-        'user_id': user_id, 'item_id': item_id, 'rating': rating, 'ts': ts, 'validation': validation
+        'user_id': user_id, 'item_id': item_id, 'rating': rating, 'ts': ts, 'strength': strength,
+        'validation': validation
     }, kwargs, {} if warm_start is none else {'warm_start': warm_start}) -}}
 {%- endmacro -%}
 
@@ -52,15 +53,15 @@
 {%- endmacro -%}
 
 
-{%- macro fold_in(model, source, user_id, item_id, rating=none, ts=none) -%}
+{%- macro fold_in(model, source, user_id, item_id, rating=none, ts=none, strength=none) -%}
     {{- duckmf.select('mf_fold_in', [model, source], {
-        'user_id': user_id, 'item_id': item_id, 'rating': rating, 'ts': ts
+        'user_id': user_id, 'item_id': item_id, 'rating': rating, 'ts': ts, 'strength': strength
     }, kwargs) -}}
 {%- endmacro -%}
 
 
-{%- macro update_model(model, source, user_id, item_id, rating=none, ts=none) -%}
+{%- macro update_model(model, source, user_id, item_id, rating=none, ts=none, strength=none) -%}
     {{- duckmf.select('mf_update', [model, source], {
-        'user_id': user_id, 'item_id': item_id, 'rating': rating, 'ts': ts
+        'user_id': user_id, 'item_id': item_id, 'rating': rating, 'ts': ts, 'strength': strength
     }, kwargs) -}}
 {%- endmacro -%}

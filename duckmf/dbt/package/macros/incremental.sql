@@ -5,15 +5,17 @@
     The first run, and any with --full-refresh, trains; the others fold in the users whose number of
     rated items is no longer that of the model, and leave the rest as it is. Items that are new since
     the training wait for the next one. #}
-{%- macro incremental_fit(source, user_id, item_id, rating=none, ts=none) -%}
+{%- macro incremental_fit(source, user_id, item_id, rating=none, ts=none, strength=none) -%}
     {%- if not is_incremental() -%}
         {{- duckmf.select('mf_fit', [source], {
-            'user_id': user_id, 'item_id': item_id, 'rating': rating, 'ts': ts
+            'user_id': user_id, 'item_id': item_id, 'rating': rating, 'ts': ts, 'strength': strength
         }, kwargs) -}}
     {%- else -%}
         {%- set changed = duckmf.changed_users(this, source, user_id, item_id) -%}
         {%- if execute and run_query('select count(*) from ' ~ changed).rows[0][0] > 0 -%}
-            {{- duckmf.fold_in(this, changed, user_id, item_id, rating, ts, unknown='ignore') -}}
+            {{- duckmf.fold_in(
+                this, changed, user_id, item_id, rating, ts, strength, unknown='ignore'
+            ) -}}
         {%- else -%}
             select * from {{ this }} where false
         {%- endif -%}
