@@ -111,7 +111,8 @@ class BayesSide:
                 f"bayes cannot solve {bad:,} of {len(self.rows):,} rows in float32. Give ratings "
                 "nearer to zero."
             )
-        self._take_sums(sums, pieces, order, classes, left, L, tau)
+        if sums:  # there are rows with ratings
+            self._take_sums(sums, pieces, order, classes, left, L, tau)
 
     def _put_prior(self) -> None:
         """Rows without ratings are as the prior says."""
