@@ -9,24 +9,27 @@
 -- filter on the users of a view reaches them first. Scores that may make it into a list are computed
 -- a second time, rounded as list_dot_product rounds: the same numbers and ties as in plain SQL.
 
--- mf__ranking_of(caller, rows, cosine): the number of a ranking of rows with id, code, weight and factors,
--- which mf__top takes; no row where there are none. Ties go by id.
-create or replace macro mf__ranking_of(caller, rows, cosine) as table
+-- mf__ranking_of(caller, rows, cosine, risk): the number of a ranking of rows with id, code, weight and
+-- factors, and the variances of both for a risk that is not 0, which mf__top takes; no row where there are
+-- none. Ties go by id.
+create or replace macro mf__ranking_of(caller, rows, cosine, risk) as table
 select mf__answer(n.made.number, n.made.error) as ranking
 from (
     select
         mf__lay_out(
             caller, current_connection_id()::bigint, current_query_id()::bigint,
             current_setting('threads')::integer, cosine, mf__fused(),
-            l.codes, l.places, l.weights, l.factors
+            l.codes, l.places, l.weights, l.factors, risk, l.bias_variances, l.variances
         ) as made
     from (
         select
             list(try_cast(r.code as integer)) as codes, list(r.place) as places,
-            list(r.weight::float) as weights, list(r.factors::float[]) as factors
+            list(r.weight::float) as weights, list(r.factors::float[]) as factors,
+            list(r.bias_variance) filter (where risk <> 0) as bias_variances,
+            list(r.variances) filter (where risk <> 0) as variances
         from (
             select
-                i.code, i.weight, i.factors,
+                i.code, i.weight, i.factors, i.bias_variance, i.variances,
                 (row_number() over (order by i.id asc nulls last) - 1)::integer as place
             from query_table(rows) i
         ) r
@@ -36,7 +39,8 @@ from (
 comment on macro table mf__ranking_of is 'Items laid out to be ranked';
 
 create or replace macro mf_recommend(
-    model, user_id := null, k := 10, exclude_seen := true, min_ratings := 1, ts := null
+    model, user_id := null, k := 10, exclude_seen := true, min_ratings := 1, ts := null,
+    risk := null
 ) as table
 from (
     with
@@ -58,7 +62,8 @@ from (
     mf__start as materialized (
         select
             h.mu, h.t0, h.span, h.beta, mf__within(mf__seconds(ts), h.t0, h.t1) as t,
-            mf__day(coalesce(mf__seconds(ts), h.t1)) as day, k::bigint as k
+            mf__day(coalesce(mf__seconds(ts), h.t1)) as day, k::bigint as k, h.item_prior,
+            mf__risk('mf_recommend', risk, h.noise is not null) as risk
         from mf__head_once(model, 'mf_recommend', true, true) h
         where user_id is null and h.valid and k between 1 and 100000
             and (ts is null or isfinite(mf__seconds(ts)))
@@ -66,11 +71,15 @@ from (
     mf__items as not materialized (
         select
             m.item_id as id, m.code, m.factors,
-            mf__item_bias(m.bias, m.temporal, h.t, h.t0, h.span) as weight
+            mf__item_bias(m.bias, m.temporal, h.t, h.t0, h.span) as weight,
+            mf__bias_variance(m.uncertainty, h.item_prior) as bias_variance,
+            mf__factor_variances(m.uncertainty, h.item_prior) as variances
         from mf__start h, mf__all m
         where m.kind = 'item'
     ),
-    mf__ranking as materialized (from mf__ranking_of('mf_recommend', mf__items, false)),
+    mf__ranking as materialized (
+        from mf__ranking_of('mf_recommend', mf__items, false, (select h.risk from mf__start h))
+    ),
     mf__picks as not materialized (
         select
             a.user_id,
@@ -88,7 +97,7 @@ from (
             select p.user_id, mf__answer(p.made.picks, p.made.error) as items from mf__picks p
         ) p
     )
-    from mf__lists(mf__rest, user_id, k, exclude_seen, min_ratings, ts)
+    from mf__lists(mf__rest, user_id, k, exclude_seen, min_ratings, ts, risk)
     union all
     select r.user_id, i.item_id, r.item.score as score, r.rank, 'model' as source
     from mf__ranked r join mf__all i on i.kind = 'item' and i.code = r.item.code
@@ -107,12 +116,14 @@ mf__start as not materialized (
 ),
 mf__batch as not materialized (
     from (
-        select r.*, mf__dot(caller, r.factors, r.factors) as weight
+        select
+            r.*, mf__dot(caller, r.factors, r.factors) as weight, null::float as bias_variance,
+            null::float[] as variances
         from mf__start h, query_table(rows) r
     ) r
     where r.weight > 0
 ),
-mf__ranking as materialized (from mf__ranking_of(caller, mf__batch, true)),
+mf__ranking as materialized (from mf__ranking_of(caller, mf__batch, true, 0)),
 mf__picks as not materialized (
     select b.id, mf__top(r.ranking, h.k, b.weight, b.factors, [b.code]) as made
     from mf__batch b, mf__ranking r, mf__start h

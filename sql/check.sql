@@ -23,7 +23,8 @@
 --   all rows     unknown kinds; ids that are NULL, in several rows, or in the column of the other kind;
 --                codes that are NULL, negative or in several rows; counts of ratings that are NULL or
 --                negative; biases and factors that are missing, not finite, or not n_factors; time
---                terms that are missing, not finite, of lengths that do not fit, or without a span
+--                terms that are missing, not finite, of lengths that do not fit, or without a span;
+--                variances of bayes that are missing, negative or not finite
 --   users        seen items that are missing, not in ascending order, unknown, or not as many as the
 --                ratings; their ratings and times, likewise
 --   items        implicit factors of svdpp and timesvdpp
@@ -49,6 +50,7 @@ select
         t0 double, t1 double, beta float, drift float,
         days integer[], day_bias float[], bin_bias float[], factor_drift float[]
     )) as temporal,
+    try_cast(m.uncertainty as struct(noise float, bias float, factors float[])) as uncertainty,
     try_cast(m.source as varchar) as source,
     try_cast(m.facts as struct(
         format integer, algorithm varchar, feedback varchar, n_factors integer,
@@ -61,7 +63,8 @@ from (
     select
         null as kind, null as user_id, null as item_id, null as code, null as ratings,
         null as bias, null as factors, null as seen, null as seen_ratings, null as seen_times,
-        null as implicit_factors, null as temporal, null as source, null as facts, null as info
+        null as implicit_factors, null as temporal, null as uncertainty, null as source, null as facts,
+        null as info
     where false
 ) m;
 comment on macro table mf__claimed is 'The rows of any relation, as a model has them';
@@ -77,7 +80,7 @@ from (
         select
             count(*) as heads, any_value(m.facts) as facts, any_value(m.info) as info,
             any_value(m.bias) as mu, any_value(m.ratings) as ratings,
-            any_value(m.temporal) as temporal,
+            any_value(m.temporal) as temporal, any_value(m.uncertainty.noise) as noise,
             -- what is said of a newer format would be wrong
             coalesce(any_value(m.facts.format) <= mf__format(), true) as is_known,
             -- mf_update counts anew, and not all rows
@@ -105,6 +108,10 @@ from (
             len(m.seen_ratings) as seen_ratings,
             mf__not_finite(m.seen_ratings) as bad_seen_ratings,
             len(m.seen_times) as seen_times, mf__not_finite(m.seen_times) as bad_seen_times,
+            m.uncertainty.bias as bias_variance, len(m.uncertainty.factors) as variances,
+            not m.uncertainty.bias >= 0 or not isfinite(m.uncertainty.bias)
+                or mf__not_finite(m.uncertainty.factors)
+                or list_min(m.uncertainty.factors) < 0 as bad_variances,
             m.temporal is not null as has_terms, m.temporal.t0 as mean_time,
             m.temporal.drift, len(m.temporal.factor_drift) as factor_drift,
             len(m.temporal.days) as days, len(m.temporal.day_bias) as day_bias,
@@ -136,10 +143,11 @@ from (
                     h.facts.options,
                     case r.kind when 'user' then '_(drift|day)"' else '"item_bins"' end
                 )) as has_terms,
-            max(r.bins) as bins
+            max(r.bins) as bins,
+            h.noise is not null as is_sure
         from mf__rows r cross join mf__head h
         where h.is_known
-        group by r.kind, h.heads, h.facts, h.temporal, h.is_updated
+        group by r.kind, h.heads, h.facts, h.temporal, h.is_updated, h.noise
     ),
     mf__damaged as (from mf__row_problems(mf__rows, mf__kinds)),
     mf__repeated as (

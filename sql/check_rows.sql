@@ -95,6 +95,15 @@ select
             mf__again()
         ),
         mf__problem(
+            'error', k.is_sure and r.is_trained
+                and (r.bias_variance is null or r.variances is distinct from r.factors),
+            'uncertainty has not as many variances as there are bias and factors', mf__again()
+        ),
+        mf__problem(
+            'error', r.bad_variances,
+            'uncertainty has a variance that is NULL, negative or not finite', mf__again()
+        ),
+        mf__problem(
             'error', r.has_terms and not k.has_span,
             'temporal is not NULL, but the model has no span of time',
             'Set it to NULL, or train again.'

@@ -183,9 +183,9 @@ from (
             [a.precision, a.recall, a.ndcg, a.map, a.mrr, a.hit_rate, a.auc] as a,
             [b.precision, b.recall, b.ndcg, b.map, b.mrr, b.hit_rate, b.auc] as b
         from mf__rankings(
-            'mf_compare: model_a', model_a, mf__liked, (select v.valid from mf__valid v), k, true, null
+            'mf_compare: model_a', model_a, mf__liked, (select v.valid from mf__valid v), k, true, null, null
         ) a join mf__rankings(
-            'mf_compare: model_b', model_b, mf__liked, (select v.valid from mf__valid v), k, true, null
+            'mf_compare: model_b', model_b, mf__liked, (select v.valid from mf__valid v), k, true, null, null
         ) b on b.user_id = a.user_id
     ),
     mf__sums as (

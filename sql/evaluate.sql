@@ -12,6 +12,10 @@
 --   n, users, items        rows, and distinct users and items, of test
 --   cold_users             users of test without training ratings; cold_items likewise
 --   cold_pairs             rows of test whose user or item is cold
+--   log_likelihood         of a model with uncertainty (algorithm 'bayes'), else NULL: the mean of
+--                          ln N(rating; prediction, s^2), the prediction not clipped, s as in
+--                          mf_predict
+--   coverage               likewise: the share of ratings within the interval of 90 % of mf_predict
 -- The variances are those of the population, and the measures those of scikit-learn, except that r2
 -- and explained_variance are NULL where all ratings are equal.
 --
@@ -51,7 +55,9 @@ from (
         select
             p.*,
             case when isfinite(p.mf__rating) then p.mf__rating end as mf__r,
-            mf__r - p.mf__prediction as mf__e
+            mf__r - p.mf__prediction as mf__e,
+            p.mf__variance + p.mf__noise ^ 2 as mf__s2,
+            (mf__r - p.mf__score) ^ 2 / mf__s2 as mf__z2
         from mf__predicted('mf_evaluate', mf__test, model, mf__head) p
     ),
     mf__totals as (
@@ -66,13 +72,15 @@ from (
             count(distinct s.mf__user) as users, count(distinct s.mf__item) as items,
             count(distinct s.mf__user) filter (where s.mf__cold_user) as cold_users,
             count(distinct s.mf__item) filter (where s.mf__cold_item) as cold_items,
-            count(*) filter (where s.mf__cold_user or s.mf__cold_item) as cold_pairs
+            count(*) filter (where s.mf__cold_user or s.mf__cold_item) as cold_pairs,
+            avg(-0.5 * (s.mf__z2 + ln(2 * pi() * s.mf__s2))) as log_likelihood,
+            avg((s.mf__z2 <= mf__normal_quantile(0.95) ^ 2)::integer) as coverage
         from mf__scored s
     )
     select
         sqrt(t.mse) as rmse, t.mae, t.mse, t.median_error as median_absolute_error,
         1 - t.mse / t.var_r as r2, 1 - t.var_e / t.var_r as explained_variance,
-        t.n, t.users, t.items, t.cold_users, t.cold_items, t.cold_pairs
+        t.n, t.users, t.items, t.cold_users, t.cold_items, t.cold_pairs, t.log_likelihood, t.coverage
     from mf__totals t
     where case
         when not mf__has_ratings('mf_evaluate', t.ratings, t.infinite, t.n) then null

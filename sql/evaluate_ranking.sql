@@ -1,5 +1,5 @@
 -- mf_evaluate_ranking_per_user(model, test, user_id, item_id, k := 10, exclude_seen := true,
---                              ts := NULL)
+--                              ts := NULL, risk := NULL)
 --
 -- How well the list of each user of test holds what is in test. Plain SQL; needs no Python.
 --
@@ -37,32 +37,31 @@
 -- exclude_seen      leave out what the user rated in training
 -- ts                the time of all lists, as in mf_recommend: one value, not a column of test. Left
 --                   out, or NULL, it is the end of the time that the model was trained on
+-- risk              as in mf_recommend: how items are ranked, where the model has uncertainty
 --
 -- The auc needs no sort: scores are counted into the bins that the scores of the relevant items
 -- divide. What a user has seen is left out by a hash join, so that a list costs the same however long
 -- it is.
 
--- mf__rankings(caller, model, test, checked, k, exclude_seen, ts): the measures of each user of test, and
--- what mf_evaluate_ranking counts, in no order. test: a relation with mf__user and mf__item; checked:
+-- mf__rankings(caller, model, test, checked, k, exclude_seen, ts, risk): the measures of each user of test,
+-- and what mf_evaluate_ranking counts, in no order. test: a relation with mf__user and mf__item; checked:
 -- true, or an error, after the checks of test.
-create or replace macro mf__rankings(caller, model, test, checked, k, exclude_seen, ts) as table
+create or replace macro mf__rankings(
+    caller, model, test, checked, k, exclude_seen, ts, risk
+) as table
 with
 mf__head as (
     select
         h.mu, h.t0, h.span, h.beta, h.facts.users::double as users,
         mf__within(mf__seconds(ts), h.t0, h.t1) as t,
-        mf__day(coalesce(mf__seconds(ts), h.t1)) as day,
+        mf__day(coalesce(mf__seconds(ts), h.t1)) as day, h.item_prior,
+        mf__risk(caller, risk, h.noise is not null) as risk,
         case
             when h.valid and mf__is_time(caller, ts) and checked then mf__k(caller, k)
         end as k
     from mf__head_once(model, caller, true, true) h
 ),
-mf__items as (
-    select
-        m.item_id, m.code, m.ratings::float as ratings,
-        mf__item_bias(m.bias, m.temporal, h.t, h.t0, h.span) as bias, m.factors
-    from mf__items_of(model, caller) m, mf__head h
-),
+mf__items as (from mf__ranked_items(model, mf__head, caller)),
 mf__pairs as (
     select distinct t.mf__user as u, t.mf__item as i from query_table(test) t
 ),
@@ -78,6 +77,7 @@ mf__people as (
         end as seen,
         (h.mu + mf__user_bias(m.bias, m.temporal, h.t, h.day, h.beta))::float as base,
         mf__user_factors(m.factors, m.temporal, h.t, h.beta) as factors,
+        case when h.risk <> 0 then mf__squares(m.factors) end as squares, h.risk,
         mf__list_source(m.bias, m.factors, m.source, m.ratings, 1) <> 'popular' as personal
     from (select distinct p.u from mf__pairs p) p
         cross join mf__head h
@@ -89,7 +89,10 @@ mf__relevant as (
     select
         p.u, p.i, coalesce(i.ratings, 0) = 0 as cold, s.code is not null as seen,
         i.code is not null and not coalesce(exclude_seen and s.code is not null, false) as listable,
-        mf__rank_score(caller, u.personal, u.base, i.bias, u.factors, i.factors, i.ratings) as score
+        mf__rank_score(
+            caller, u.personal, u.base, i.bias, u.factors, i.factors, i.ratings,
+            u.risk, u.squares, i.bias_variance, i.variances
+        ) as score
     from mf__pairs p
         join mf__people u on u.u = p.u
         left join mf__items i on i.item_id = p.i
@@ -123,7 +126,10 @@ mf__lists as (
     from (
         select
             u.u, i.item_id, i.ratings, coalesce(b.bins, []) as bins, h.k,
-            mf__rank_score(caller, u.personal, u.base, i.bias, u.factors, i.factors, i.ratings) as score
+            mf__rank_score(
+                caller, u.personal, u.base, i.bias, u.factors, i.factors, i.ratings,
+                u.risk, u.squares, i.bias_variance, i.variances
+            ) as score
         from mf__head h
             cross join mf__items i
             cross join mf__people u
@@ -177,7 +183,7 @@ from query_table(test) t;
 comment on macro table mf__tested is 'Whether test has rows, and each has its ids';
 
 create or replace macro mf_evaluate_ranking_per_user(
-    model, test, user_id, item_id, k := 10, exclude_seen := true, ts := null
+    model, test, user_id, item_id, k := 10, exclude_seen := true, ts := null, risk := null
 ) as table
 from (
     with
@@ -190,14 +196,15 @@ from (
     from mf__rankings(
         'mf_evaluate_ranking_per_user', model, mf__test,
         (select t.checked from mf__tested('mf_evaluate_ranking_per_user', mf__test) t),
-        k, exclude_seen, ts
+        k, exclude_seen, ts, risk
     ) r
     order by 1 asc nulls last
 );
 comment on macro table mf_evaluate_ranking_per_user is
     'How well the list of each user holds the items of test';
 
--- mf_evaluate_ranking(model, test, user_id, item_id, k := 10, exclude_seen := true, ts := NULL)
+-- mf_evaluate_ranking(model, test, user_id, item_id, k := 10, exclude_seen := true, ts := NULL,
+--                     risk := NULL)
 --
 -- How well a model's lists hold what is in test. Plain SQL; needs no Python.
 --
@@ -220,7 +227,7 @@ comment on macro table mf_evaluate_ranking_per_user is
 -- The parameters are those of mf_evaluate_ranking_per_user.
 
 create or replace macro mf_evaluate_ranking(
-    model, test, user_id, item_id, k := 10, exclude_seen := true, ts := null
+    model, test, user_id, item_id, k := 10, exclude_seen := true, ts := null, risk := null
 ) as table
 from (
     with
@@ -231,7 +238,7 @@ from (
         from mf__rankings(
             'mf_evaluate_ranking', model, mf__test,
             (select t.checked from mf__tested('mf_evaluate_ranking', mf__test) t),
-            k, exclude_seen, ts
+            k, exclude_seen, ts, risk
         )
     ),
     mf__items as (

@@ -16,29 +16,32 @@
 --
 -- Options. NULL, or leaving one out, is the default; - marks what an algorithm does not use, and refuses.
 --
--- algorithm                als     svd     svdpp   timesvdpp  bias    popularity  implicit_als  bpr
--- n_factors                32      32      32      32         -       -           64            32
--- epochs                   15      20      20      20         10      -           15            100
--- regularization           1.0     1.0     1.0     1.0        5.0     5.0         0.5           0.02
--- regularization_scaling   0.5     0.5     0.5     0.5        -       -           0.5           -
--- learning_rate            -       0.15    0.015   0.015      -       -           -             0.1
--- learning_rate_decay      -       1.0     1.0     1.0        -       -           -             1.0
--- nonnegative              false   -       -       -          -       -           -             -
--- alpha                    -       -       -       -          -       -           1.0           -
--- unobserved_weight        -       -       -       -          -       -           0.4           -
--- negative_sampling        -       -       -       -          -       -           -             uniform
--- popularity_exponent      -       -       -       -          -       -           -             0.0
--- temporal                 []      []      []      all        []      -           -             -
--- time_bins                30      30      30      30         30      -           -             -
--- temporal_regularization  20.0    20.0    20.0    20.0       20.0    -           -             -
--- drift_exponent           0.4     0.4     0.4     0.4        0.4     -           -             -
--- duplicates               mean    mean    mean    mean       mean    mean        sum           sum
--- tolerance                0.0001  0.0001  0.0001  0.0001     0.0001  0.0001      0.0001        0.0001
--- relative_tolerance       0.0     0.0     0.0     0.0        0.0     0.0         0.0           0.0
--- keep_seen                true    true    true    true       true    true        true          true
--- seed                     42      42      42      42         42      42          42            42
+-- algorithm                als     bayes   svd     svdpp   timesvdpp  bias    popularity  implicit_als  bpr
+-- n_factors                32      *       32      32      32         -       -           64            32
+-- epochs                   15      15      20      20      20         10      -           15            100
+-- regularization           1.0     -       1.0     1.0     1.0        5.0     5.0         0.5           0.02
+-- regularization_scaling   0.5     -       0.5     0.5     0.5        -       -           0.5           -
+-- learning_rate            -       -       0.15    0.015   0.015      -       -           -             0.1
+-- learning_rate_decay      -       -       1.0     1.0     1.0        -       -           -             1.0
+-- nonnegative              false   -       -       -       -          -       -           -             -
+-- alpha                    -       -       -       -       -          -       -           1.0           -
+-- unobserved_weight        -       -       -       -       -          -       -           0.4           -
+-- negative_sampling        -       -       -       -       -          -       -           -             uniform
+-- popularity_exponent      -       -       -       -       -          -       -           -             0.0
+-- temporal                 []      -       []      []      all        []      -           -             -
+-- time_bins                30      -       30      30      30         30      -           -             -
+-- temporal_regularization  20.0    -       20.0    20.0    20.0       20.0    -           -             -
+-- drift_exponent           0.4     -       0.4     0.4     0.4        0.4     -           -             -
+-- duplicates               mean    mean    mean    mean    mean       mean    mean        sum           sum
+-- tolerance                0.0001  0.0001  0.0001  0.0001  0.0001     0.0001  0.0001      0.0001        0.0001
+-- relative_tolerance       0.0     0.0     0.0     0.0     0.0        0.0     0.0         0.0           0.0
+-- keep_seen                true    true    true    true    true       true    true        true          true
+-- seed                     42      42      42      42      42         42      42          42            42
 --
 -- algorithm                'als' (default with rating): r = mu + b_u + b_i + <p_u, q_i>, alternating exact least squares
+--                          'bayes': the same model by variational inference: nothing to regularize, and it knows
+--                          how sure it is of each number (uncertainty), which mf_predict makes intervals of and
+--                          mf_recommend lists that do not rest on few ratings (Lim and Teh 2007)
 --                          'svd': the same model by stochastic gradient descent
 --                          'svdpp': r = mu + b_u + b_i + <p_u + n^-1/2 sum_j y_j, q_i>, the sum over the n
 --                          items j that the user rated, whatever the ratings (Koren 2008); the sum is inside
@@ -50,7 +53,8 @@
 --                          as confidences over all pairs (Hu, Koren and Volinsky 2008)
 --                          'bpr': items ranked by b_i + <p_u, q_i>, learnt from triples of a user, a pair of
 --                          strength above 0, no matter how strong, and another item (Rendle et al. 2009)
--- n_factors                length of p_u and q_i, 1 to 1024
+-- n_factors                length of p_u and q_i, 1 to 1024; * of bayes, where it is left out, as many as the
+--                          ratings bear: 2 n / (users + items) of n ratings, from 4 to 32
 -- epochs                   passes over the ratings
 -- regularization           lambda of the L2 penalty; user_regularization, item_regularization,
 --                          bias_regularization and, for the y_j of svdpp and timesvdpp, implicit_regularization
@@ -103,7 +107,7 @@
 --                          it up to date with a source that has grown. Options that are left out are those it
 --                          was trained with, but for threads, patience and validation; algorithm and n_factors
 --                          must be. Users and items that it does not know start as ever; als and implicit_als
---                          take its items, and begin by solving all users for them. It may be the table that
+--                          take its items, and begin by solving all users for them; bayes takes its users. It may be the table that
 --                          the statement replaces; it cannot be NULL. Not for 'popularity'
 --
 -- Refused with an error: NULL users, items, ratings or times, ratings that are no finite numbers, an empty

@@ -167,7 +167,8 @@ mf__made as not materialized (
         this as kind, new_user as user_id, new_item as item_id, m.code,
         m.made.ratings as ratings, m.made.bias as bias, m.made.factors as factors,
         m.made.seen as seen, m.made.seen_ratings as seen_ratings,
-        m.made.seen_times as seen_times, m.made.temporal as temporal
+        m.made.seen_times as seen_times, m.made.temporal as temporal,
+        m.made.uncertainty as uncertainty
     from mf__solved m
     where mf__answer(true, m.made.error)
 )

@@ -75,13 +75,15 @@ comment on macro mf__lists_of_m is 'The rows of a relation m in long lists';
 
 -- What Python needs of a model whose rows are solved.
 create or replace macro mf__learnt(model, caller) as table
-select h.mu::double as mu, h.t0, h.t1, h.beta, h.facts, i.info
+select h.mu::double as mu, h.t0, h.t1, h.beta, h.facts, i.info, i.uncertainty
 from mf__head(model, caller) h cross join (
-    select any_value(m.info::varchar) as info
+    select any_value(m.info::varchar) as info, any_value(m.uncertainty) as uncertainty
     from (
         from query_table(model)
         union all by name
-        select null::varchar as kind, null::json as info where false
+        select
+            null::varchar as kind, mf__no_uncertainty() as uncertainty, null::json as info
+        where false
     ) m
     where m.kind = 'model'
 ) i
@@ -190,7 +192,8 @@ union all by name
 select
     null as kind, null as user_id, null as item_id, null as code, null as ratings, null as bias,
     null as factors, null as seen, null as seen_ratings, null as seen_times,
-    null as implicit_factors, null as temporal, null as source, null as facts, null as info
+    null as implicit_factors, null as temporal, null as uncertainty, null as source,
+    null as facts, null as info
 where false;
 comment on macro table mf__shape is 'The rows of a model in its own types';
 
@@ -211,6 +214,7 @@ select
         mf__cast_like(d.seen_times, m.seen_times) as seen_times,
         mf__cast_like(d.implicit_factors, m.implicit_factors) as implicit_factors,
         mf__cast_like(d.temporal, m.temporal) as temporal,
+        mf__cast_like(d.uncertainty, m.uncertainty) as uncertainty,
         mf__cast_like(d.source, m.source) as source
     )
 from mf__rows(made) d

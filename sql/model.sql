@@ -19,7 +19,8 @@ select
     null::varchar as kind, null as user_id, null as item_id, null::integer as code,
     null::bigint as ratings, null::float as bias, null::float[] as factors,
     null::integer[] as seen, null::float[] as seen_ratings, null::double[] as seen_times,
-    null::float[] as implicit_factors, mf__no_time_terms() as temporal, null::varchar as source
+    null::float[] as implicit_factors, mf__no_time_terms() as temporal,
+    mf__no_uncertainty() as uncertainty, null::varchar as source
 where false;
 comment on macro table mf__rows is 'The rows of a model with all columns of users and items';
 
@@ -74,12 +75,24 @@ create or replace macro mf__no_time_terms() as null::struct(
 );
 comment on macro mf__no_time_terms is 'The time terms of a row that has none';
 
+-- How sure a model is. Of a user or item: the variances of bias and factors. Of the row of kind 'model':
+-- the standard deviation of a rating around its expectation; the range that ratings were taken within; the
+-- mean bias of a row without ratings; and the covariances of rows by their number of ratings, of factors and
+-- bias, each the lines of a matrix up to its diagonal: of rows without ratings, then the mean of those with
+-- 1, 2, 3, 4 to 5, 6 to 7, 8 to 11 ... ratings, 1 + floor(2 log2 n).
+create or replace macro mf__no_uncertainty() as null::struct(
+    noise float, low float, high float, user_mean float, item_mean float,
+    user_covariances float[][], item_covariances float[][], bias float, factors float[]
+);
+comment on macro mf__no_uncertainty is 'The uncertainty of a row that has none';
+
 create or replace macro mf__format() as 2;
 comment on macro mf__format is 'The format of models that are written and read';
 
 -- The head of a model, one row, or an error where the relation is no model that this duckmf reads: what it
--- says of itself, the global mean mu, and the span of time [t0, t1] that it was trained on. `valid` is
--- true; whoever reads the head asks for it, so that the checks are made.
+-- says of itself, the global mean mu, the span of time [t0, t1] that it was trained on, and how sure it is:
+-- noise, and of a row without ratings the mean bias and the prior, variances of its factors and, last, its
+-- bias. `valid` is true; whoever reads the head asks for it, so that the checks are made.
 create or replace macro mf__head(model, caller) as table
 select
     coalesce(any_value(m.bias), 0)::float as mu, any_value(m.facts) as facts,
@@ -87,6 +100,11 @@ select
     (any_value(m.temporal)).t0 as t0, (any_value(m.temporal)).t1 as t1,
     nullif((any_value(m.temporal)).t1 - (any_value(m.temporal)).t0, 0) as span,
     (any_value(m.temporal)).beta::double as beta,
+    any_value(m.uncertainty.noise)::double as noise,
+    any_value(m.uncertainty.user_mean) as user_mean,
+    any_value(m.uncertainty.item_mean) as item_mean,
+    mf__diagonal(any_value(m.uncertainty.user_covariances[1])) as user_prior,
+    mf__diagonal(any_value(m.uncertainty.item_covariances[1])) as item_prior,
     case
         when count(*) <> 1
             then error(caller || ': this relation is not a model: it has ' || count(*)
@@ -107,7 +125,8 @@ from (
     union all by name
     select
         null::varchar as kind, null::bigint as ratings, null::float as bias,
-        mf__no_time_terms() as temporal, mf__no_facts() as facts
+        mf__no_time_terms() as temporal, mf__no_uncertainty() as uncertainty,
+        mf__no_facts() as facts
     where false
 ) m
 where m.kind = 'model';
@@ -119,6 +138,9 @@ select
     any_value(h.mu) as mu, any_value(h.facts) as facts, any_value(h.ratings) as ratings,
     any_value(h.t0) as t0, any_value(h.t1) as t1, any_value(h.span) as span,
     any_value(h.beta) as beta,
+    any_value(h.noise) as noise, any_value(h.user_mean) as user_mean,
+    any_value(h.item_mean) as item_mean, any_value(h.user_prior) as user_prior,
+    any_value(h.item_prior) as item_prior,
     case
         when bool_and(h.valid) and max(h.user_ids) < max(h.users)
             then mf__repeated(caller, 'user', max(h.users) - max(h.user_ids), max(h.users))
@@ -307,9 +329,19 @@ create or replace macro mf__list_source(bias, factors, source, ratings, min_rati
     end;
 comment on macro mf__list_source is 'Where the list of a user comes from';
 
--- What an item is listed by: its score for a user, or in the popular list its training ratings.
-create or replace macro mf__rank_score(caller, personal, base, bias, p, q, ratings) as
-    case when personal then mf__score(caller, base, bias, p, q) else ratings end;
+-- What an item is listed by: its score for a user, or in the popular list its training ratings. With a
+-- risk, the score less so many standard deviations of the item's part: squares are those of p.
+create or replace macro mf__rank_score(
+    caller, personal, base, bias, p, q, ratings, risk, squares, bias_variance, variances
+) as
+    case
+        when personal is not true then ratings
+        when risk = 0 then mf__score(caller, base, bias, p, q)
+        else (
+            mf__score(caller, base, bias, p, q)
+                - risk * sqrt((bias_variance + mf__dot(caller, squares, variances))::double)
+        )::float
+    end;
 comment on macro mf__rank_score is 'What an item is listed by';
 
 -- A prediction within the range of ratings, where it has one; least and greatest would take five times

@@ -12,7 +12,7 @@
 create or replace macro mf__taken(rows, missing) as table
 select pair.taken
 from
-    (select 1 as prediction, 1 as prediction_source, 1 as split, 1 as fold) free,
+    (select 1 as prediction, 1 as prediction_source, 1 as low, 1 as high, 1 as split, 1 as fold) free,
     lateral (
         select missing as taken
         from ((from query_table(rows) limit 0) union all by name select 1 as mf__row)
@@ -73,6 +73,7 @@ comment on macro mf__has_ratings is 'Whether test has ratings';
 create or replace macro mf__predicting(model, caller, clip) as table
 select
     h.mu, h.t0, h.t1, h.span, h.beta, h.facts.feedback as feedback,
+    h.noise, h.user_mean, h.item_mean, h.user_prior, h.item_prior,
     case when clip and h.facts.feedback = 'explicit' then h.facts.rating_min end as lowest,
     case when clip and h.facts.feedback = 'explicit' then h.facts.rating_max end as highest,
     h.valid
@@ -82,6 +83,9 @@ comment on macro table mf__predicting is 'The head of a model that predicts';
 -- The rows of pairs with their prediction and its source, and whether user and item have no training
 -- ratings. head: a relation made from mf__predicting. <p_u(t), q_i> is the sum of two products here, so that
 -- no vector is made for a pair.
+--
+-- Of a model that says how sure it is, the variance of the expected rating too: that of b_u + b_i + <p_u, q_i>
+-- where all of these are independent; a row that the model does not know is as its prior says.
 create or replace macro mf__predicted(caller, pairs, model, head) as table
 with
 mf__users as (
@@ -89,7 +93,8 @@ mf__users as (
         m.user_id, m.ratings, m.bias, mf__vector(m.factors) as factors,
         mf__is_known(m.bias, m.factors) as known, m.source = 'content' as from_content,
         m.temporal.t0 as mean, m.temporal.drift, m.temporal.days, m.temporal.day_bias,
-        mf__vector(m.temporal.factor_drift) as factor_drift
+        mf__vector(m.temporal.factor_drift) as factor_drift,
+        mf__squares(m.factors) as squares, m.uncertainty
     from mf__rows(model) m
     where m.kind = 'user'
 ),
@@ -97,28 +102,39 @@ mf__items as (
     select
         m.item_id, m.ratings, m.bias, mf__vector(m.factors) as factors,
         mf__is_known(m.bias, m.factors) as known, m.source = 'content' as from_content,
-        m.temporal.bin_bias as bins
+        m.temporal.bin_bias as bins, mf__squares(m.factors) as squares, m.uncertainty
     from mf__rows(model) m
     where m.kind = 'item'
 ),
 mf__timed as (
     select
         p.*, h.mu as mf__mu, h.t0 as mf__t0, h.t1 as mf__t1, h.span as mf__span, h.beta as mf__beta,
-        h.lowest as mf__lowest, h.highest as mf__highest, mf__within(p.mf__ts, h.t0, h.t1) as mf__near,
+        h.lowest as mf__lowest, h.highest as mf__highest, h.noise as mf__noise,
+        h.user_mean as mf__user_mean, h.item_mean as mf__item_mean,
+        h.user_prior as mf__user_prior, h.item_prior as mf__item_prior, mf__within(p.mf__ts, h.t0, h.t1) as mf__near,
         mf__day(coalesce(p.mf__ts, h.t1)) as mf__day
     from query_table(pairs) p cross join query_table(head) h
     where h.valid
 ),
 mf__scored as (
     select
-        p.* exclude (mf__mu, mf__t0, mf__t1, mf__span, mf__beta, mf__near, mf__day),
+        p.* exclude (
+            mf__mu, mf__t0, mf__t1, mf__span, mf__beta, mf__near, mf__day,
+            mf__user_mean, mf__item_mean, mf__user_prior, mf__item_prior
+        ),
+        mf__bias_variance(u.uncertainty, p.mf__user_prior) as mf__of_user,
+        mf__bias_variance(i.uncertainty, p.mf__item_prior) as mf__of_item,
+        mf__factor_variances(u.uncertainty, p.mf__user_prior) as mf__p,
+        mf__factor_variances(i.uncertainty, p.mf__item_prior) as mf__q,
+        mf__of_user + mf__of_item + mf__dot(caller, mf__p, i.squares)
+            + mf__dot(caller, u.squares, mf__q) + mf__dot(caller, mf__p, mf__q) as mf__variance,
         -- only rows that pairs have are looked at
         case
             when u.user_id is not null and not mf__is_sound(u.ratings, u.bias, u.factors)
                 then mf__damaged(caller, 'user', u.user_id)
             when i.item_id is not null and not mf__is_sound(i.ratings, i.bias, i.factors)
                 then mf__damaged(caller, 'item', i.item_id)
-            else p.mf__mu + coalesce(u.bias, 0) + coalesce(i.bias, 0)
+            else p.mf__mu + coalesce(u.bias, p.mf__user_mean, 0) + coalesce(i.bias, p.mf__item_mean, 0)
                 + mf__dot(caller, u.factors, i.factors)
                 + case
                     when p.mf__t1 is null then 0
@@ -142,7 +158,7 @@ mf__scored as (
         left join mf__items i on i.item_id = p.mf__item
 )
 select
-    p.* exclude (mf__lowest, mf__highest, mf__score),
+    p.* exclude (mf__of_user, mf__of_item, mf__p, mf__q),
     mf__clipped(p.mf__score, p.mf__lowest, p.mf__highest) as mf__prediction
 from mf__scored p
 where mf__is_score(caller, p.mf__score);

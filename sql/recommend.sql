@@ -1,4 +1,5 @@
--- mf_recommend(model, user_id := NULL, k := 10, exclude_seen := true, min_ratings := 1, ts := NULL)
+-- mf_recommend(model, user_id := NULL, k := 10, exclude_seen := true, min_ratings := 1, ts := NULL,
+--              risk := NULL)
 --
 -- The k best items of one user, or of every user of a model. Plain SQL; needs no Python.
 --
@@ -25,6 +26,11 @@
 --               1970. Left out, or NULL, it is the end of the time that the model was trained on.
 --               Before and after that time the terms are those of its ends. A model without time
 --               terms recommends the same at any time
+-- risk          c: items are ranked by score - c s, with s^2 = var(b_i) + sum_f p_f^2 var(q_f), the
+--               variance of the item's part; the score that is returned is the expected one. Left
+--               out, or NULL, it is 1.645 for a model with uncertainty (algorithm 'bayes'), so that
+--               of few ratings nothing can be expected that is not likely: 95 % of such parts are
+--               above the bound. 0 ranks by the score; below 0 what is uncertain comes first
 --
 -- Items of equal score, or equally popular, are ordered by item_id. A user that the model does not
 -- know, or for whom it has no terms (algorithm 'popularity'), gets the popular list. A user who has
@@ -34,14 +40,15 @@
 -- looking up every pair would cost more than scoring it. Of more than 1,000 seen items all pairs are looked up, so
 -- that the cost stays in proportion to the items, however many were seen.
 
--- mf__lists(model, user_id, k, exclude_seen, min_ratings, ts): the lists, in rows; mf_recommend in plain SQL,
--- and in a duckmf connection whatever is not made by kernels.
-create or replace macro mf__lists(model, user_id, k, exclude_seen, min_ratings, ts) as table
+-- mf__lists(model, user_id, k, exclude_seen, min_ratings, ts, risk): the lists, in rows; mf_recommend in plain
+-- SQL, and in a duckmf connection whatever is not made by kernels.
+create or replace macro mf__lists(model, user_id, k, exclude_seen, min_ratings, ts, risk) as table
 with
 mf__head as materialized (
     select
         h.mu, h.t0, h.span, h.beta, mf__within(mf__seconds(ts), h.t0, h.t1) as t,
-        mf__day(coalesce(mf__seconds(ts), h.t1)) as day,
+        mf__day(coalesce(mf__seconds(ts), h.t1)) as day, h.item_prior,
+        mf__risk('mf_recommend', risk, h.noise is not null) as risk,
         case
             when h.valid and mf__is_time('mf_recommend', ts) then mf__k('mf_recommend', k)
         end as k
@@ -58,6 +65,7 @@ mf__people as (
             origin <> 'popular' as personal,
             (h.mu + mf__user_bias(m.bias, m.temporal, h.t, h.day, h.beta))::float as base,
             mf__user_factors(m.factors, m.temporal, h.t, h.beta) as factors,
+            case when h.risk <> 0 then mf__squares(m.factors) end as squares,
             case
                 when not exclude_seen then []
                 when coalesce(m.ratings, 0) > 0 and m.seen is null
@@ -69,23 +77,27 @@ mf__people as (
         where user_id is null or m.user_id = user_id
     ) p
 ),
-mf__items as (
-    select
-        m.item_id, m.code, m.ratings::float as ratings,
-        mf__item_bias(m.bias, m.temporal, h.t, h.t0, h.span) as bias, m.factors as factors
-    from mf__items_of(model, 'mf_recommend') m, mf__head h
-),
+mf__items as (from mf__ranked_items(model, mf__head, 'mf_recommend')),
 mf__best as (
     select
         s.user_id,
-        min(struct_pack(minus := -s.score, item_id := s.item_id, code := s.code), s.k)
-            as candidates
+        min(
+            struct_pack(
+                minus := -s.score, item_id := s.item_id, code := s.code, expected := s.expected
+            ),
+            s.k
+        ) as candidates
     from (
         select
             u.user_id, i.item_id, i.code, h.k + coalesce(len(u.few), 0) as k,
             mf__rank_score(
-                'mf_recommend', u.personal, u.base, i.bias, u.factors, i.factors, i.ratings
-            ) as score
+                'mf_recommend', u.personal, u.base, i.bias, u.factors, i.factors, i.ratings,
+                h.risk, u.squares, i.bias_variance, i.variances
+            ) as score,
+            case
+                when h.risk <> 0 and u.personal
+                    then mf__score('mf_recommend', u.base, i.bias, u.factors, i.factors)
+            end as expected
         from mf__head h
             left join mf__people u on true
             cross join mf__items i
@@ -111,16 +123,19 @@ mf__ranked as (
     ) l
     where mf__one_row('mf_recommend', 'user', l.user_id, l.n, 0)
 )
-select r.user_id, r.item.item_id as item_id, -r.item.minus as score, r.rank, r.source
+select
+    r.user_id, r.item.item_id as item_id, coalesce(r.item.expected, -r.item.minus) as score, r.rank,
+    r.source
 from mf__ranked r
 union all
 select null, null, null, null, null from mf__head h where h.k is null;
 comment on macro table mf__lists is 'The k best items of one user or of all users, in no order';
 
 create or replace macro mf_recommend(
-    model, user_id := null, k := 10, exclude_seen := true, min_ratings := 1, ts := null
+    model, user_id := null, k := 10, exclude_seen := true, min_ratings := 1, ts := null,
+    risk := null
 ) as table
-from mf__lists(model, user_id, k, exclude_seen, min_ratings, ts) l
+from mf__lists(model, user_id, k, exclude_seen, min_ratings, ts, risk) l
 order by l.user_id asc nulls last, l.rank asc nulls last;
 comment on macro table mf_recommend is 'The k best items of one user or of all users of a model';
 

@@ -109,6 +109,7 @@ select
     null::double[] as seen_times,
     null::float[] as implicit_factors,
     f.model.temporal as temporal,
+    f.model.uncertainty as uncertainty,
     null::integer as epoch,
     null::struct(train_loss double, validation_loss double, seconds double) as metrics,
     null::varchar as source,
@@ -118,7 +119,7 @@ from mf__finished f
 where mf__answer(true, f.model.error)
 union all
 select
-    'epoch', null, null, null, null, null, null, null, null, null, null, null, s.log.number,
+    'epoch', null, null, null, null, null, null, null, null, null, null, null, null, s.log.number,
     {
         'train_loss': s.log.train_loss,
         'validation_loss': s.log.validation_loss,
@@ -130,13 +131,15 @@ where has_rows and s.log.number is not null and mf__answer(true, f.model.error)
 union all
 select
     'user', u.id, null, u.code, u.made.ratings, u.made.bias, u.made.factors, u.made.seen,
-    u.made.seen_ratings, u.made.seen_times, null, u.made.temporal, null, null, null, null, null
+    u.made.seen_ratings, u.made.seen_times, null, u.made.temporal, u.made.uncertainty, null, null,
+    null, null, null
 from mf__user_rows u cross join mf__finished f
 where mf__answer(true, coalesce(u.made.error, f.model.error))
 union all
 select
     'item', null, i.id, i.code, i.made.ratings, i.made.bias, i.made.factors, null,
-    null, null, i.made.implicit_factors, i.made.temporal, null, null, null, null, null
+    null, null, i.made.implicit_factors, i.made.temporal, i.made.uncertainty, null, null,
+    null, null, null
 from mf__item_rows i cross join mf__finished f
 where mf__answer(true, coalesce(i.made.error, f.model.error));
 comment on macro table mf__run is 'The rows of a model that a run gives';
@@ -165,7 +168,8 @@ mf__warm_head as not materialized (
         count(*) filter (where m.kind = 'none') as colds,
         coalesce(any_value(m.bias::double) filter (where m.kind = 'model'), 0) as mu,
         any_value(m.facts.format) filter (where m.kind = 'model') as format,
-        any_value(m.info::varchar) filter (where m.kind = 'model') as info
+        any_value(m.info::varchar) filter (where m.kind = 'model') as info,
+        any_value(m.uncertainty) filter (where m.kind = 'model') as uncertainty
     from mf__warm m
 ),
 mf__ratings as materialized (

@@ -110,8 +110,8 @@ def rate(con: duckdb.DuckDBPyConnection) -> None:
 def model_of(con: duckdb.DuckDBPyConnection, call: str) -> list[tuple[object, ...]]:
     """The rows of a model that do not depend on clocks, in a fixed order."""
     return con.execute(
-        f"select kind, user_id, item_id, code, ratings, bias, factors, seen, seen_ratings, epoch, "
-        f"metrics.train_loss, metrics.validation_loss from {call} order by all"
+        f"select kind, user_id, item_id, code, ratings, bias, factors, uncertainty, seen, "
+        f"seen_ratings, epoch, metrics.train_loss, metrics.validation_loss from {call} order by all"
     ).fetchall()
 
 

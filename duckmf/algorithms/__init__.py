@@ -76,6 +76,7 @@ _CLASSES = {
     "popularity": "Popularity",
     "implicit_als": "ImplicitAls",
     "bpr": "Bpr",
+    "bayes": "Bayes",
 }
 NAMES = tuple(_CLASSES)
 

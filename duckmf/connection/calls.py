@@ -34,7 +34,7 @@ from duckmf.connection.connections import Connections
 from duckmf.connection.model_heads import heads
 from duckmf.errors import DuckMFError
 from duckmf.model import incoming
-from duckmf.ranking.topk import Layouts, Ranking
+from duckmf.ranking.topk import Layouts, Ranking, Sureness
 from duckmf.statements.cross_validate import CrossValidation
 from duckmf.statements.fit import Fit
 from duckmf.statements.fold_in import FoldIn
@@ -174,12 +174,19 @@ class Calls:
         fused: Column,
         *columns: Column,
     ) -> pa.Array:
-        """Lay items out to be ranked, from lists of codes, places, weights and factors."""
+        """Lay items out to be ranked, from lists of codes, places, weights and factors.
+
+        And a risk, with lists of the variances of weights and factors.
+        """
         function, how = scalar(caller), (scalar(cosine), scalar(fused), scalar(threads))
         origin = Origin(function, (scalar(connection), scalar(query)))
 
-        def lay_out(*lists: Column) -> pa.Array:
-            ranking = self._layouts.ranking(*incoming.items(*map(flat, lists)), *how)
+        def lay_out(*given: Column) -> pa.Array:
+            *lists, risk, bias, factors = given
+            sure = None
+            if scalar(risk):
+                sure = Sureness(*incoming.variances(flat(bias), flat(factors)), scalar(risk))
+            ranking = self._layouts.ranking(*incoming.items(*map(flat, lists)), *how, sure)
             return row(LAID_OUT, number=self.underway.add(ranking, origin))
 
         def work() -> pa.Array:
@@ -276,5 +283,6 @@ def _head(outcome: Outcome) -> pa.Array:
         bias=outcome.mu,
         temporal=outcome.temporal,
         facts=outcome.facts,
+        uncertainty=outcome.uncertainty,
         info=json.dumps(outcome.info),
     )

@@ -16,6 +16,8 @@ from duckmf.connection.tokens import Token, Tokens, around, closing, split, text
 
 # what follows the name of a field in a type
 TYPES = frozenset({"bigint", "boolean", "double", "float", "integer", "timestamp", "varchar"})
+# names of parameters that DuckDB 1.x takes for something else
+TO_BE_QUOTED = frozenset({"interval"})
 
 
 class ExpansionError(ValueError):
@@ -35,7 +37,7 @@ class Macro:
     def sql(self, temp: bool = False) -> str:
         """The statement that creates it."""
         parameters = ", ".join(
-            name if default is None else f"{name} := {text_of(default)}"
+            _name(name) if default is None else f"{_name(name)} := {text_of(default)}"
             for name, default in self.parameters.items()
         )
         made = f"create or replace {'temp ' if temp else ''}macro {self.name}({parameters})"
@@ -45,6 +47,10 @@ class Macro:
         """The statement that documents it in the catalogue."""
         kind = "macro table" if self.is_table else "macro"
         return f"comment on {kind} {'temp.' if temp else ''}{self.name} is {self.comment};\n"
+
+
+def _name(parameter: str) -> str:
+    return f'"{parameter}"' if parameter in TO_BE_QUOTED else parameter
 
 
 def macros(text: str) -> dict[str, Macro]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from duckmf.connection.calls import Calls
 
 TEMPORAL = sqlfiles.type_of("mf__no_time_terms")
+UNCERTAINTY = sqlfiles.type_of("mf__no_uncertainty")
 FACTS = sqlfiles.type_of("mf__no_facts")
 
 # What the functions return. Each has an error, in the name of the function that was called, for
@@ -31,11 +32,11 @@ LOG = (
 ROW = (
     "STRUCT(ratings BIGINT, bias FLOAT, factors FLOAT[], implicit_factors FLOAT[], "
     "seen INTEGER[], seen_ratings FLOAT[], seen_times DOUBLE[], "
-    f"temporal {TEMPORAL}, error VARCHAR)"
+    f"temporal {TEMPORAL}, uncertainty {UNCERTAINTY}, error VARCHAR)"
 )
 MODEL = (
-    f"STRUCT(ratings BIGINT, bias FLOAT, temporal {TEMPORAL}, facts {FACTS}, info VARCHAR, "
-    "error VARCHAR)"
+    f"STRUCT(ratings BIGINT, bias FLOAT, temporal {TEMPORAL}, uncertainty {UNCERTAINTY}, "
+    f"facts {FACTS}, info VARCHAR, error VARCHAR)"
 )
 LAID_OUT = "STRUCT(number BIGINT, error VARCHAR)"
 PICK = "STRUCT(code INTEGER, score FLOAT)"
@@ -73,7 +74,7 @@ SIGNATURES: dict[str, tuple[list[str], str]] = {
     "mf__lay_out": (
         [
             *("VARCHAR", "BIGINT", "BIGINT", "INTEGER", "BOOLEAN", "BOOLEAN"),
-            *("INTEGER[]", "INTEGER[]", "FLOAT[]", "FLOAT[][]"),
+            *("INTEGER[]", "INTEGER[]", "FLOAT[]", "FLOAT[][]", "DOUBLE", "FLOAT[]", "FLOAT[][]"),
         ],
         LAID_OUT,
     ),

@@ -190,7 +190,7 @@ def factorize(scratch, n_tiles):
 def solve_bias(scratch, n_tiles, total, weight):
     """beta, from the system's last line (s, weight | total), and what the minimum takes off |t|^2.
 
-    beta = (total - z'y) / (weight - z'z), and |y|^2 + beta (total - z'y).
+    beta = (total - z'y) / (weight - z'z), and |y|^2 + beta (total - z'y). Last, weight - z'z.
     """
     border = places(n_tiles)[1]
     yy, zy, zz = 0.0, 0.0, 0.0
@@ -201,8 +201,9 @@ def solve_bias(scratch, n_tiles, total, weight):
             yy += y * y
             zy += z * y
             zz += z * z
-    bias = (total - zy) / max(weight - zz, RIDGE_FLOOR * weight)
-    return bias, yy + bias * (total - zy)
+    left = max(weight - zz, RIDGE_FLOOR * weight)
+    bias = (total - zy) / left
+    return bias, yy + bias * (total - zy), left
 
 
 @part
@@ -260,7 +261,7 @@ def solve_rows(begin, end, this, sse, regressions, scratch):
         if not factorize(scratch, n_tiles):
             sse[row] = np.nan
             continue
-        bias, explained = solve_bias(scratch, n_tiles, total, n + bias_ridge)
+        bias, explained, _ = solve_bias(scratch, n_tiles, total, n + bias_ridge)
         back_substitute(scratch, n_tiles, np.float32(bias))
         size = keep_solution(this, row, scratch, n_tiles)
         this.bias[row] = bias

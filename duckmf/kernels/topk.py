@@ -1,11 +1,14 @@
 """The best k of many scores: a block of users against panels of items, exactly.
 
-A user's score of item i is s_i = b_i + <p, q_i>. Most pairs are only screened: their score is
-summed in whatever way is fastest and compared, still in a register, with what the user's list asks
-for at that moment. The few that come near it are remembered and in the end scored again, as DuckDB
-sums (`list_dot_product`: one term after the other), and ordered by that score and the item's place.
+A user's score of item i is s_i = b_i + <p, q_i>. Items are ranked by that or, with a risk c, by
+s_i - c d_i, d_i^2 = v_i + <p^2, w_i> being the variance of the item's part. Most pairs are only
+screened: their score is summed in whatever way is fastest and compared, still in a register, with
+what the user's list asks for at that moment. The few that come near it are remembered and in the
+end scored again, as DuckDB sums (`list_dot_product`: one term after the other), and ordered by what
+ranks them and the item's place.
 Screening is off by at most some margin, which is subtracted from what the list asks for: no item of
-the right list is ever missed, ties included.
+the right list is ever missed, ties included. With a risk above zero pairs are screened by
+s_i - c v_i^(1/2), which is never less; below zero every pair is looked at.
 """
 
 from __future__ import annotations
@@ -32,6 +35,8 @@ class Items(NamedTuple):
     Q: NDArray[np.float32]  # (n_items, n_factors), by slot
     weights: NDArray[np.float32]  # (n_items,), by slot: b_i; for cosines <q, q>
     places: NDArray[np.int32]  # (n_items,), by slot: items of equal score go by place
+    W: NDArray[np.float32]  # (n_items, n_factors), by slot: w_i; no rows where risk is zero
+    v: NDArray[np.float32]  # (n_items,), by slot; likewise
 
 
 class Users(NamedTuple):
@@ -44,13 +49,14 @@ class Users(NamedTuple):
     seen: NDArray[np.int32]  # (indptr[-1],), codes
     P: NDArray[np.float32]  # (n_users, n_factors)
     weights: NDArray[np.float32]  # (n_users,), mu + b_u; for cosines <p, p>
+    squares: NDArray[np.float32]  # (n_users, n_factors): p^2; no columns where risk is zero
 
 
 class Lists(NamedTuple):
     """What is written: the best k items of each user, the best first."""
 
     places: NDArray[np.int32]  # (n_users, k)
-    scores: NDArray[np.float32]  # (n_users, k)
+    scores: NDArray[np.float32]  # (n_users, k): s, whatever the risk
     counts: NDArray[np.int32]  # (n_users,), how many a user has
 
 
@@ -59,6 +65,7 @@ class Score(NamedTuple):
 
     cosine: bool
     fused: bool  # whether DuckDB leaves the products that it sums unrounded
+    risk: float  # c
 
 
 class Work(NamedTuple):
@@ -67,7 +74,8 @@ class Work(NamedTuple):
     hidden: NDArray[
         np.int64
     ]  # (n_panels, BLOCK), flat: a bit for each lane that a user may not have
-    thresholds: NDArray[np.float32]  # (BLOCK,), what the list of a user asks for
+    limits: NDArray[np.float32]  # (BLOCK,), what the list of a user asks for
+    thresholds: NDArray[np.float32]  # (BLOCK,), and what of the scores that are screened
     heaps: NDArray[np.float32]  # (BLOCK * k,), the best screened scores of each user
     n_found: NDArray[np.int64]  # (BLOCK,), the candidates of each user
     found: NDArray[np.float32]  # (BLOCK, room), their screened scores
@@ -127,14 +135,35 @@ def thin_out(scores, slots, n, least):
 
 
 @exact
-def settle(scores, slots, n, least, p, a, items, score):
+def expected(slot, user, items, users, fuse):
+    """The score of one item, as DuckDB rounds it."""
+    total = np.float32(0.0)
+    for t in range(users.P.shape[1]):
+        x, y = users.P[user, t], items.Q[slot, t]
+        total = fused(x, y, total) if fuse else total + x * y
+    return (users.weights[user] + items.weights[slot]) + total
+
+
+@exact
+def deviation(slot, user, items, users, fuse):
+    """d of one item, as DuckDB rounds it."""
+    total = np.float32(0.0)
+    for t in range(users.squares.shape[1]):
+        x, y = users.squares[user, t], items.W[slot, t]
+        total = fused(x, y, total) if fuse else total + x * y
+    return np.sqrt(np.float64(items.v[slot] + total))
+
+
+@exact
+def settle(scores, slots, n, least, user, items, users, score):
     """Score those of n candidates that reach `least` as DuckDB would, and sort them.
 
     DuckDB sums one product after the other. A few candidates are summed side by side, so that none
     waits for the one before. Returns how many there are.
     """
     n = thin_out(scores, slots, n, least)
-    Q, cosine, fuse = items.Q, score.cosine, score.fused
+    p, a, Q = users.P[user], users.weights[user], items.Q
+    cosine, fuse, risk = score
     for low in range(0, n, LANES):
         high = low + LANES if low + LANES < n else n
         for c in range(low, high):
@@ -150,8 +179,22 @@ def settle(scores, slots, n, least, p, a, items, score):
             scores[c] = 1.0 if not ratio < 1.0 else ratio if ratio > -1.0 else -1.0
         else:
             scores[c] = (a + b) + total
+        if risk != 0.0:
+            d = deviation(slots[c], user, items, users, fuse)
+            scores[c] = np.float64(scores[c]) - risk * d
     sort(scores, slots, items.places, n)
     return n
+
+
+@part
+def on_the_safe_side(screened, slot, user, items, users, risk):
+    """s - c d of an item, from the score that it was screened by."""
+    variance = np.float32(0.0)
+    for t in range(users.squares.shape[1]):
+        variance += users.squares[user, t] * items.W[slot, t]
+    v = np.float64(items.v[slot])
+    spared = np.sqrt(v) if risk > 0.0 else 0.0
+    return np.float32(screened - risk * (np.sqrt(v + variance) - spared))
 
 
 @part
@@ -159,6 +202,7 @@ def begin(work, items, users, start, n_users):
     """Empty the lists of a block of users, and hide from them what they have seen."""
     for row in range(BLOCK):
         work.thresholds[row] = -np.inf if row < n_users else np.inf
+        work.limits[row] = work.thresholds[row]
         work.n_found[row] = 0
     for e in range(len(work.heaps)):
         work.heaps[e] = -np.inf
@@ -202,7 +246,8 @@ def rank(lists, work, items, users, begin_user, end_user, score):
     Cost: n_users n_items n_factors.
     """
     n, k, room = users.P.shape[1] + 1, lists.scores.shape[1], work.found.shape[1]
-    hidden, thresholds, heaps, n_found, _, _, scores, masks = work
+    hidden, limits, thresholds, heaps, n_found, _, _, scores, masks = work
+    risk = score.risk
     lengths, margins = users.lengths, users.margins
     for start in range(begin_user, end_user, BLOCK):
         n_users = end_user - start if end_user - start < BLOCK else BLOCK
@@ -222,39 +267,45 @@ def rank(lists, work, items, users, begin_user, end_user, score):
                     who &= who - 1
                     row, user = low + u, tile + u
                     found, slots = work.found[row], work.slots[row]
-                    here, threshold, margin = n_found[row], thresholds[row], margins[user]
+                    here, limit, margin = n_found[row], limits[row], margins[user]
                     if here + WIDTH > room:
-                        here = thin_out(found, slots, here, threshold)
+                        here = thin_out(found, slots, here, limit)
                     if here + WIDTH > room:
-                        p, a = users.P[user], users.weights[user]
-                        here = settle(found, slots, here, threshold, p, a, items, score)
+                        here = settle(found, slots, here, limit, user, items, users, score)
                         here = k if k < here else here
-                        base = np.float32(0.0) if score.cosine else a
+                        base = np.float32(0.0) if score.cosine else users.weights[user]
                         least = found[here - 1] - base - margin
-                        threshold = least if least > threshold else threshold
+                        limit = least if least > limit else limit
                         unsettle(found, here, base, margin)
                     mask = masks[u]
                     while mask != 0:
                         lane = first(mask)
                         mask &= mask - 1
                         s = scores[u * WIDTH + lane]
-                        if s < threshold:
+                        slot = panel * WIDTH + lane
+                        if s < limit and not risk < 0.0:
                             continue
+                        if risk != 0.0:
+                            s = on_the_safe_side(s, slot, user, items, users, risk)
+                            if s < limit:
+                                continue
                         found[here] = s
-                        slots[here] = panel * WIDTH + lane
+                        slots[here] = slot
                         here += 1
                         if heaps[row * k] < s < np.inf:
                             replace_least(heaps, row * k, k, s)
                             least = heaps[row * k] - margin - margin
-                            threshold = least if least > threshold else threshold
+                            limit = least if least > limit else limit
                     n_found[row] = here
-                    thresholds[row] = threshold
+                    limits[row] = limit
+                    thresholds[row] = -np.inf if risk < 0.0 else limit
         for row in range(n_users):
             user = start + row
-            found, slots, least = work.found[row], work.slots[row], thresholds[row]
-            p, a = users.P[user], users.weights[user]
-            here = settle(found, slots, n_found[row], least, p, a, items, score)
+            found, slots, least = work.found[row], work.slots[row], limits[row]
+            here = settle(found, slots, n_found[row], least, user, items, users, score)
             lists.counts[user] = k if k < here else here
             for c in range(lists.counts[user]):
                 lists.places[user, c] = items.places[slots[c]]
                 lists.scores[user, c] = found[c]
+                if risk != 0.0:
+                    lists.scores[user, c] = expected(slots[c], user, items, users, score.fused)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from duckmf.model.temporal import Temporal, copied, joined
+from duckmf.model.uncertainty import Uncertainty, Variances
 from duckmf.ratings.matrix import Rows
 
 SideName: TypeAlias = Literal["users", "items"]
@@ -21,7 +22,7 @@ class Factors:
     A part that the algorithm does not learn is None, and counts as zero in a prediction:
     r(u, i) = mu + b_u + b_i + <p_u, q_i>. Where a model has implicit factors, the sum of y_j over
     the items that a user rated is already inside p_u; Y is what it can be made from again.
-    `temporal` is what the time of a rating adds.
+    `temporal` is what the time of a rating adds, `uncertainty` how sure all of this is.
     """
 
     mu: float
@@ -31,6 +32,7 @@ class Factors:
     Q: NDArray[np.float32] | None = None  # (n_items, n_factors), C order
     Y: NDArray[np.float32] | None = None  # (n_items, n_factors), C order
     temporal: Temporal | None = None
+    uncertainty: Uncertainty | None = None
 
     def copy(self) -> Factors:
         """The same numbers in arrays of their own."""
@@ -42,6 +44,7 @@ class Factors:
             copied(self.Q),
             copied(self.Y),
             None if self.temporal is None else self.temporal.copy(),
+            None if self.uncertainty is None else self.uncertainty.copy(),
         )
 
     def predict(
@@ -79,6 +82,7 @@ class Known:
     Q: NDArray[np.float32]  # (n_items, n_factors)
     Y: NDArray[np.float32]  # (n_items, n_factors)
     factor_drift: NDArray[np.float32]  # (n_users, n_factors)
+    uncertainty: Uncertainty | None = None  # of its head
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,7 @@ class Fixed:
     implicit_factors: NDArray[np.float32]  # (n, n_factors), or (n, 0) in a model without them
     temporal: Temporal | None = None  # the time terms of these rows, and the span of training
     rivals: Rivals | None = None  # where items are solved; of algorithms that compare them
+    uncertainty: Uncertainty | None = None  # of its head
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,7 @@ class Solved:
     bias: NDArray[np.float32] | None = None  # (n_rows,)
     factors: NDArray[np.float32] | None = None  # (n_rows, n_factors)
     temporal: Temporal | None = None  # the time terms of these rows, by their place
+    variances: Variances | None = None  # of Bayesian models
 
     @classmethod
     def joined(cls, parts: list[Solved]) -> Solved:

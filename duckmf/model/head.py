@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from duckmf.errors import DataError
 from duckmf.model.temporal import Span
+from duckmf.model.uncertainty import Uncertainty
 
 FORMAT = 2  # of the model relation: the one that is written and read
 
@@ -43,10 +44,11 @@ class Head:
     mu: float
     info: dict[str, Any]
     times: Span | None  # of a model with time terms
+    uncertainty: Uncertainty | None = None  # of a Bayesian model
 
     @classmethod
     def read(cls, given: dict[str, Any]) -> Self:
-        """Read what SQL says of a model: mu, info as JSON text, t0, t1, beta.
+        """Read what SQL says of a model: mu, info as JSON text, t0, t1, beta, uncertainty.
 
         Raises:
             DataError: a number is missing or not finite, or info is not as a training writes it.
@@ -57,7 +59,10 @@ class Head:
                 "Train again."
             )
         span = _span(given.get("t0"), given.get("t1"), given.get("beta"))
-        return cls(given["mu"], _info(given["info"]), span)
+        info = _info(given["info"])
+        n_factors = info["options"].get("n_factors") or 0
+        sure = Uncertainty.read(given.get("uncertainty"), n_factors)
+        return cls(given["mu"], info, span, sure)
 
     @property
     def algorithm(self) -> str:

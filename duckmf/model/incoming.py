@@ -74,6 +74,15 @@ def items(
     )
 
 
+def variances(bias: Column, factors: Column) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The variances of items that are ranked: those of their factors and of their biases.
+
+    Raises:
+        DataError: they are not sound.
+    """
+    return vectors(factors, "uncertainty.factors"), numbers(bias, "uncertainty.bias")
+
+
 def users(
     weights: Column, factors: Column, seen: Column
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:

@@ -18,12 +18,13 @@ from duckmf.kernels import auc
 from duckmf.kernels.threads import Workers
 from duckmf.model.factors import Factors
 from duckmf.model.temporal import day_numbers
-from duckmf.ranking.topk import Ranking
+from duckmf.ranking.topk import Ranking, Sureness
 from duckmf.ratings.matrix import Ratings, Rows, Triples
 
 Codes: TypeAlias = NDArray[np.int32]
 Floats: TypeAlias = NDArray[np.float32]
 
+RISK = 1.645  # that of mf_recommend where the model says how sure it is
 PIECE = 1 << 12  # rows that are predicted at a time: their factors stay in the cache
 BLOCK = 256  # users that are scored at a time
 
@@ -107,9 +108,15 @@ def cold(ratings: Ratings, users: Codes, items: Codes, rows: Triples) -> dict[st
 
 
 def with_unknown(factors: Factors) -> Factors:
-    """The same with a last row of zeros on both sides, where the code -1 leads."""
-    temporal = factors.temporal
+    """The same with a last row on both sides, where the code -1 leads: what is not known.
+
+    It is of zeros; in a model that knows better, its bias is the mean of the prior.
+    """
+    temporal, sure = factors.temporal, factors.uncertainty
     padded: Factors = _padded(factors, temporal=None if temporal is None else _padded(temporal))
+    if sure is not None and padded.user_bias is not None and padded.item_bias is not None:
+        padded.user_bias[-1] = sure.user_spread.mean
+        padded.item_bias[-1] = sure.item_spread.mean
     return padded
 
 
@@ -190,12 +197,16 @@ def ranking(
 
 @dataclass(frozen=True)
 class _Scorer:
-    """score(u, i) = base[u] + weights[i] + <P[u], Q[i]>; the last user is the unknown one."""
+    """score(u, i) = base[u] + weights[i] + <P[u], Q[i]>; the last user is the unknown one.
+
+    `sure`: what else items are ranked by.
+    """
 
     base: Floats
     weights: Floats
     P: Floats
     Q: Floats
+    sure: Sureness | None = None
 
 
 def _is_personal(factors: Factors, ratings: Ratings, users: Codes) -> NDArray[np.bool_]:
@@ -215,7 +226,16 @@ def _personal(factors: Factors, ratings: Ratings) -> _Scorer:
         nothing[1] if bi is None else bi,
         nothing[0][:, None][:, :0] if P is None else P,
         nothing[1][:, None][:, :0] if Q is None else Q,
+        sureness_of(factors),
     )
+
+
+def sureness_of(factors: Factors) -> Sureness | None:
+    """How sure the items of a model are, and the risk that mf_recommend takes if none is given."""
+    sure = factors.uncertainty
+    if sure is None or sure.items is None:
+        return None
+    return Sureness(sure.items.factors, sure.items.bias, RISK)
 
 
 def _popular(ratings: Ratings) -> _Scorer:
@@ -247,7 +267,8 @@ class _Group:
         """precision, recall, ndcg, map, mrr and hit_rate, a row each."""
         scorer, n = self._scorer, len(self._users)
         codes = np.arange(self._n_items, dtype=np.int32)
-        lists = Ranking(codes, codes, scorer.weights, scorer.Q, False, fused, workers.threads)
+        how = False, fused, workers.threads, scorer.sure
+        lists = Ranking(codes, codes, scorer.weights, scorer.Q, *how)
         users = scorer.base[self._users], scorer.P[self._users]
         indptr = self._seen.indptr.astype(np.int32)
         items, _, counts = lists.top(k, *users, indptr, self._seen.indices)
@@ -292,6 +313,9 @@ class _Group:
         scores: Floats = scorer.base[users, None] + scorer.weights
         if scorer.P.shape[1]:
             scores += scorer.P[users] @ scorer.Q.T
+        if (sure := scorer.sure) is not None:
+            squares = np.square(scorer.P[users])
+            scores -= np.float32(sure.risk) * np.sqrt(sure.bias + squares @ sure.factors.T)
         return scores
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import Self, TypeAlias
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -26,6 +27,26 @@ ROUNDED_UP = np.float32(1 + 1e-5)
 SMALLEST, LARGEST = 1e-30, 1e30  # squares of lengths in between do not suffer from float32's range
 
 
+@dataclass(frozen=True)
+class Sureness:
+    """How sure items are, and how much that counts: they are ranked by s - risk d."""
+
+    factors: Floats  # (n_items, n_factors): variances of q
+    bias: Floats  # (n_items,): of b_i
+    risk: float
+
+    @classmethod
+    def whole(cls, n_factors: int) -> Self:
+        """Nothing is known, and nothing counts."""
+        return cls(np.zeros((0, n_factors), np.float32), np.zeros(0, np.float32), 0.0)
+
+    def in_order(self, order: NDArray[np.integer]) -> Sureness:
+        """The items in another order."""
+        if not self.risk:
+            return self
+        return Sureness(self.factors[order], self.bias[order], self.risk)
+
+
 class Layouts:
     """Items that are laid out: the same ones once, for all who rank them at a time."""
 
@@ -41,18 +62,20 @@ class Layouts:
         cosine: bool,
         fused: bool,
         threads: int,
+        sure: Sureness | None = None,
     ) -> Ranking:
         """The `Ranking` of some items, which is shared while somebody holds it."""
         how = cosine, fused, threads
         order = np.argsort(codes)  # DuckDB gives them in any order
         items = codes[order], places[order], weights[order], Q[order]
-        digest = hashlib.sha256(repr((Q.shape, how)).encode())
-        for array in items:
+        sure = (sure or Sureness.whole(Q.shape[1])).in_order(order)
+        digest = hashlib.sha256(repr((Q.shape, how, sure.risk)).encode())
+        for array in (*items, sure.factors, sure.bias):
             digest.update(array.data)
         key = digest.digest()
         ranking = self._rankings.get(key)
         if ranking is None:
-            self._rankings[key] = ranking = Ranking(*items, *how)
+            self._rankings[key] = ranking = Ranking(*items, *how, sure)
         return ranking
 
 
@@ -68,18 +91,22 @@ class Ranking:
         cosine: bool,
         fused: bool,
         threads: int,
+        sure: Sureness | None = None,
     ) -> None:
         """Lay out the items of a score: mu + b_u + b_i + <p, q>, or with `cosine` that of p and q.
 
         codes: (n_items,), each once, from 0; places: (n_items,), from 0, the order of equal scores;
         weights: (n_items,), b_i or, for cosines, <q, q>; Q: (n_items, n_factors). `fused` tells
-        whether DuckDB multiplies and adds in one rounding.
+        whether DuckDB multiplies and adds in one rounding. `sure`: what else items are ranked by.
         """
-        self._score = kernels.Score(cosine, fused)
+        self._sure = sure = sure or Sureness.whole(Q.shape[1])
+        self._score = kernels.Score(cosine, fused, float(sure.risk))
         self._codes = np.empty_like(codes)
         self._codes[places] = codes
         screened, lengths = self._screened(Q, weights)
         bias = np.zeros_like(weights) if cosine else weights
+        if sure.risk > 0:
+            bias = (bias - sure.risk * np.sqrt(sure.bias)).astype(np.float32)
         order = np.argsort(-(bias + lengths), kind="stable")
         reach = np.column_stack((lengths, bias))[order]
         self._longest = lengths.max(initial=0.0)
@@ -89,6 +116,7 @@ class Ranking:
         table = self._in_table(codes)
         slots = np.zeros(table.max(initial=-1) + 1, np.int32)
         slots[table[order]] = np.arange(1, len(codes) + 1)
+        sorted_sure = sure.in_order(order)
         self._items = kernels.Items(
             tiles(np.column_stack((screened, bias))[order], WIDTH),
             padded(reach, WIDTH, -np.inf).reshape(-1, WIDTH, 2).max(axis=1),
@@ -96,6 +124,8 @@ class Ranking:
             np.ascontiguousarray(Q[order]),
             weights[order],
             places[order],
+            sorted_sure.factors,
+            sorted_sure.bias,
         )
         self._workers = Workers(threads)
 
@@ -143,9 +173,14 @@ class Ranking:
 
     def _users(self, weights: Floats, P: Floats, indptr: Codes, seen: Codes) -> kernels.Users:
         screened, lengths = self._screened(P, weights)
+        sure = self._sure
         size = lengths * self._longest + self._largest
         if not self._score.cosine:
             size += np.abs(weights)
+        if sure.risk:
+            squared = lengths.astype(np.float64) ** 2
+            d = np.sqrt(sure.bias.max(initial=0) + squared * sure.factors.max(initial=0))
+            size += (abs(sure.risk) * d).astype(np.float32)
         # screening and exact scores each sum n terms and round them n times, by 2^-24 of `size`
         margins = np.float32(2.0**-22 * (P.shape[1] + 9)) * size + np.float32(1e-37)
         ones = np.ones((len(P), 1), np.float32)
@@ -157,6 +192,7 @@ class Ranking:
             self._in_table(seen),
             P,
             np.array(weights),  # Arrow's is read-only, a type of its own to the kernel
+            np.square(P) if sure.risk else np.zeros((len(P), 0), np.float32),
         )
 
     def _in_table(self, codes: Codes) -> Codes:
@@ -176,6 +212,7 @@ class Ranking:
         room = k + WIDTH + max(k // 2, 64)
         return kernels.Work(
             np.empty(len(self._items.reach) * BLOCK, np.int64),
+            np.empty(BLOCK, np.float32),
             np.empty(BLOCK, np.float32),
             np.empty(BLOCK * k, np.float32),
             np.empty(BLOCK, np.int64),

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from duckmf.algorithms.recipe import Recipe
 from duckmf.algorithms.training import Epoch, Training
-from duckmf.model import incoming, temporal_rows
+from duckmf.model import incoming, temporal_rows, uncertainty_rows
 from duckmf.model.cells import cells_of
 from duckmf.model.factors import Factors, SideName
 from duckmf.model.head import FORMAT, facts_of
+from duckmf.model.uncertainty import variances_of
 from duckmf.options import Options
 from duckmf.ratings.gathering import Parts, divide, parts_of
 from duckmf.ratings.matrix import Triples
@@ -82,7 +83,8 @@ class Fitting(Run):
         kept = by_user.untimed() if factors.temporal is None else by_user
         terms = temporal_rows.of_users(factors.temporal, codes)
         bias, P = _chosen(codes, factors.user_bias), _chosen(codes, factors.P)
-        made = Made(by_user.counts[codes], bias, P, temporal=terms)
+        sure = uncertainty_rows.of_rows(variances_of(factors.uncertainty, "users"), codes)
+        made = Made(by_user.counts[codes], bias, P, temporal=terms, uncertainty=sure)
         return made.with_seen(*cells_of(kept, codes)) if self.recipe.options.keep_seen else made
 
     def item_rows(self, codes: NDArray[np.int32]) -> Made:
@@ -91,14 +93,23 @@ class Fitting(Run):
         terms = temporal_rows.of_items(factors.temporal, codes)
         bias, Q = _chosen(codes, factors.item_bias), _chosen(codes, factors.Q)
         Y = _chosen(codes, factors.Y)
-        return Made(by_item.counts[codes], bias, Q, Y, temporal=terms)
+        sure = uncertainty_rows.of_rows(variances_of(factors.uncertainty, "items"), codes)
+        return Made(by_item.counts[codes], bias, Q, Y, temporal=terms, uncertainty=sure)
 
     def finish(self) -> Outcome:
         """The head of the model."""
         self._progress.close()
         factors, info = self._factors, self._info()
         temporal = temporal_rows.of_model(factors.temporal)
-        return Outcome(info, len(self.parts.ratings), factors.mu, temporal, facts_of(info))
+        sure = factors.uncertainty
+        return Outcome(
+            info,
+            len(self.parts.ratings),
+            factors.mu,
+            temporal,
+            facts_of(info),
+            None if sure is None else sure.head(),
+        )
 
     def _info(self) -> dict[str, Any]:
         training, parts, temporal = self._trained, self.parts, self._factors.temporal

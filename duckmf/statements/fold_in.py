@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from duckmf import algorithms
 from duckmf.errors import DataError
 from duckmf.kernels.threads import Workers
-from duckmf.model import temporal_rows
+from duckmf.model import temporal_rows, uncertainty_rows
 from duckmf.model.cells import cells_of
 from duckmf.model.factors import Fixed, Rivals, SideName
 from duckmf.model.incoming import check_unique
@@ -79,6 +79,7 @@ class FoldIn:
             matrix([fixed.implicit_factors], n_implicit)[order],
             temporal,
             against,
+            head.uncertainty,
         )
         self._solve = algorithms.fold_in(algorithm, fixed_side, self._options, self._workers)
 
@@ -108,7 +109,8 @@ class FoldIn:
         users = self._solved == "users"
         of = temporal_rows.of_users if users else temporal_rows.of_items
         terms = of(solved.temporal, numbers)
-        made = Made(rows.counts, solved.bias, solved.factors, temporal=terms)
+        sure = uncertainty_rows.of_rows(solved.variances, numbers)
+        made = Made(rows.counts, solved.bias, solved.factors, temporal=terms, uncertainty=sure)
         if not (users and self._options.keep_seen):
             return made
         kept = rows if self._timed else rows.untimed()

@@ -28,6 +28,7 @@ class Made:
     seen_ratings: pa.Array | None = None
     seen_times: pa.Array | None = None
     temporal: pa.Array | None = None
+    uncertainty: pa.Array | None = None
 
     def with_seen(self, items: pa.Array, ratings: pa.Array, times: pa.Array | None) -> Made:
         """The same users with what they have seen."""
@@ -43,6 +44,7 @@ class Outcome:
     mu: float | None = None
     temporal: dict[str, float] | None = None
     facts: dict[str, Any] | None = None
+    uncertainty: dict[str, Any] | None = None
 
 
 class Run:

@@ -26,6 +26,7 @@ def solvable(request: SolvingRequest) -> tuple[type[Solving], Any]:
         OptionError: an option that was given is not right.
     """
     head = request.model
+    check_sure(head)
     algorithm = algorithms.find(head.algorithm)
     given = {"threads": request.threads, "duplicates": request.duplicates}
     chosen = {name: value for name, value in given.items() if value is not None}
@@ -101,6 +102,19 @@ def check_learnt(
             )
 
 
+def check_sure(head: Head) -> None:
+    """Refuse a model without uncertainty, where the algorithm learns it.
+
+    Raises:
+        DataError: it has none.
+    """
+    if head.algorithm == "bayes" and head.uncertainty is None:
+        raise DataError(
+            "the row of kind 'model' has no uncertainty, which its algorithm learns. "
+            "Restore the column, or train again."
+        )
+
+
 def check_implicit(options: Any, has_implicit: bool) -> None:
     """Refuse items without implicit factors, where the algorithm learns them.
 
@@ -164,8 +178,10 @@ def check_solved(solved: Solved) -> None:
     Raises:
         TrainingError: it is not.
     """
-    temporal = solved.temporal
+    temporal, variances = solved.temporal, solved.variances
     numbers = [solved.bias, solved.factors]
+    if variances is not None:
+        numbers += [variances.bias, variances.factors]
     if temporal is not None:
         numbers += [temporal.drift, temporal.day_bias, temporal.bin_bias, temporal.factor_drift]
     if not all(np.isfinite(part).all() for part in numbers if part is not None):

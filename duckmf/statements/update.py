@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from duckmf import algorithms
 from duckmf.kernels.threads import Workers
-from duckmf.model import incoming, temporal_rows
+from duckmf.model import incoming, temporal_rows, uncertainty_rows
 from duckmf.model.cells import cells_of
 from duckmf.model.factors import Factors, Fixed, Known, SideName, Solved
 from duckmf.model.head import facts_of
@@ -131,15 +131,21 @@ class Update(Run):
         """The rows of some touched users."""
         places, rows = self.users.places(codes), self.ratings.by_user
         seen = cells_of(rows if self._timed else rows.untimed(), places, self.items.codes)
-        terms = temporal_rows.of_users(self.users.learnt.temporal, self.users.turns(places))
-        return Made(*self.users.columns(rows, places), temporal=terms).with_seen(*seen)
+        turns, learnt = self.users.turns(places), self.users.learnt
+        terms = temporal_rows.of_users(learnt.temporal, turns)
+        sure = uncertainty_rows.of_rows(learnt.variances, turns)
+        made = Made(*self.users.columns(rows, places), temporal=terms, uncertainty=sure)
+        return made.with_seen(*seen)
 
     def item_rows(self, codes: NDArray[np.int32]) -> Made:
         """The rows of some touched items."""
         items, places = self.items, self.items.places(codes)
         Y = items.implicit_factors[places] if items.implicit_factors.shape[1] else None
-        terms = temporal_rows.of_items(items.learnt.temporal, items.turns(places))
-        return Made(*items.columns(self.ratings.by_item, places), Y, temporal=terms)
+        turns, learnt = items.turns(places), items.learnt
+        terms = temporal_rows.of_items(learnt.temporal, turns)
+        sure = uncertainty_rows.of_rows(learnt.variances, turns)
+        columns = items.columns(self.ratings.by_item, places)
+        return Made(*columns, Y, temporal=terms, uncertainty=sure)
 
     def finish(self) -> Outcome:
         """What changes in the head of the model."""
@@ -208,6 +214,7 @@ class Update(Run):
         if self._timed:
             temporal = temporal_of(other_name, other.terms, self._head)
         fixed = Fixed(name, mu, sigma, columns.counts, other.bias, *matrices, temporal)
+        fixed = replace(fixed, uncertainty=self._head.uncertainty)
         how = self._algorithm, fixed, self._options, self.workers
         solve = algorithms.fold_in(*how, roughly=self._left > 0)
         solved = solve(rows.chosen(this.touched))

@@ -61,7 +61,8 @@ class WarmStart:
                 f"the model of warm_start knows none of the {n_items:,} items of the "
                 "source; give the model of these items, or train without warm_start."
             )
-        return Known(self._head.mu, there_u, there_i, bu, bi, P, Q, Y, A)
+        sure = self._head.uncertainty
+        return Known(self._head.mu, there_u, there_i, bu, bi, P, Q, Y, A, sure)
 
     def note(self, known: Known) -> dict[str, Any]:
         """What `info` says of it."""

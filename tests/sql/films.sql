@@ -75,3 +75,21 @@ from films f left join (values
     ('item', 3, {'t0': null, 't1': null, 'beta': null, 'drift': null, 'days': null,
         'day_bias': null, 'bin_bias': [0, 0.5, 1, -1], 'factor_drift': null})
 ) t(kind, code, temporal) on t.kind = f.kind and t.code is not distinct from f.code;
+
+-- The same by a model that knows how sure it is: variances of 1 / n^2 and 1 / 2 n for items of n ratings.
+create table sure_films as
+select
+    m.*,
+    case m.kind
+        when 'model' then {
+            'noise': 0.5, 'low': 1, 'high': 5, 'user_mean': 0.25, 'item_mean': -0.5,
+            'user_covariances': [[0.5, 0, 0.25, 0, 0, 0.125], [0.2, 0, 0.2, 0, 0, 0.1]],
+            'item_covariances': [[0.5, 0, 0.5, 0, 0, 0.25]], 'bias': null, 'factors': null
+        }
+        when 'user' then {'bias': 0.125, 'factors': [0.25, 0.125]}
+        when 'item' then {'bias': 1 / m.ratings ** 2, 'factors': [0.5 / m.ratings, 0]}
+    end::struct(
+        noise float, low float, high float, user_mean float, item_mean float,
+        user_covariances float[][], item_covariances float[][], bias float, factors float[]
+    ) as uncertainty
+from films m;

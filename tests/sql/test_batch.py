@@ -17,6 +17,7 @@ from duckmf.connection.plugin import calls_of
 from duckmf.ranking.topk import Ranking
 from duckmf.statements import underway
 from tests.clients import Connection
+from tests.conftest import MOVIELENS
 from tests.sql.test_golden_sql import FILES, GOLDEN, answer, blocks
 from tests.sql.test_serving import FACTS, ID_TYPES, Model
 
@@ -64,6 +65,28 @@ OPTIONS = [
 @pytest.mark.parametrize("table", ["films", "rough"])
 def test_recommend_for_all_equals_plain_sql(con, model, table, options):
     assert both(con, f"recommend({table}, {options or 'k := 10'})")
+
+
+@pytest.fixture(scope="module")
+def sure(tmp_path_factory) -> Path:
+    """A model of the films of 60 users that knows how sure it is, one of whose items does not."""
+    path = tmp_path_factory.mktemp("sure") / "sure.parquet"
+    with duckmf.connect() as con:
+        con.execute(f"create table r as from '{MOVIELENS / 'ratings.parquet'}' where user_id < 60")
+        con.execute(
+            "create table m as from mf_fit(r, user_id, movie_id, rating, algorithm := 'bayes')"
+        )
+        con.execute("update m set uncertainty = null where kind = 'item' and code = 7")
+        con.execute(f"copy m to '{path}' (format parquet)")
+    return path
+
+
+@pytest.mark.parametrize("options", ["k := 10", "k := 1", "k := 3000", "exclude_seen := false"])
+@pytest.mark.parametrize("risk", [None, 0, 0.3, 4, -0.5])
+def test_lists_on_the_safe_side_equal_plain_sql(con, sure, risk, options):
+    con.execute(f"create table sure as from '{sure}'")
+    given = "null" if risk is None else risk
+    assert both(con, f"recommend(sure, risk := {given}, {options})")
 
 
 @pytest.mark.parametrize("options", ["k := 10", "k := 1", "k := 1000"])

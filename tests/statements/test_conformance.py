@@ -93,7 +93,7 @@ def test_a_model_has_its_rows_and_columns(con, case):
     assert columns.keys() == {
         *("kind", "user_id", "item_id", "code", "ratings", "bias", "factors"),
         *("seen", "seen_ratings", "seen_times", "implicit_factors", "temporal"),
-        *("epoch", "metrics", "source", "facts", "info"),
+        *("uncertainty", "epoch", "metrics", "source", "facts", "info"),
     }
     assert columns["factors"] == "FLOAT[]"
     assert columns["seen"] == "INTEGER[]"

@@ -31,6 +31,7 @@ BESIDE = {
 # Another value than the default, where its kind does not tell one.
 OTHER = {
     "duplicates": "max",
+    "n_factors": 5,
     "patience": 1,
     "solver": "cg",
     "temporal": "all",
