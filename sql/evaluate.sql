@@ -53,12 +53,15 @@ from (
     ),
     mf__scored as (
         select
-            p.*,
-            case when isfinite(p.mf__rating) then p.mf__rating end as mf__r,
-            mf__r - p.mf__prediction as mf__e,
-            p.mf__variance + p.mf__noise ^ 2 as mf__s2,
-            (mf__r - p.mf__score) ^ 2 / mf__s2 as mf__z2
-        from mf__predicted('mf_evaluate', mf__test, model, mf__head) p
+            p.*, p.mf__r - p.mf__prediction as mf__e,
+            (p.mf__r - p.mf__score) ^ 2 / p.mf__s2 as mf__z2
+        from (
+            select
+                p.*,
+                case when isfinite(p.mf__rating) then p.mf__rating end as mf__r,
+                mf__variance('mf_evaluate', p.mf__spread) + p.mf__noise ^ 2 as mf__s2
+            from mf__predicted('mf_evaluate', mf__test, model, mf__head) p
+        ) p
     ),
     mf__totals as (
         select

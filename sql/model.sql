@@ -135,34 +135,29 @@ comment on macro table mf__head is 'The head of a model, checked';
 -- The head of a model in which no user and no item is in several rows, as far as that is asked for.
 create or replace macro mf__head_once(model, caller, users, items) as table
 select
-    any_value(h.mu) as mu, any_value(h.facts) as facts, any_value(h.ratings) as ratings,
-    any_value(h.t0) as t0, any_value(h.t1) as t1, any_value(h.span) as span,
-    any_value(h.beta) as beta,
-    any_value(h.noise) as noise, any_value(h.user_mean) as user_mean,
-    any_value(h.item_mean) as item_mean, any_value(h.user_prior) as user_prior,
-    any_value(h.item_prior) as item_prior,
-    case
-        when bool_and(h.valid) and max(h.user_ids) < max(h.users)
-            then mf__repeated(caller, 'user', max(h.users) - max(h.user_ids), max(h.users))
-        when bool_and(h.valid) and max(least(h.item_ids, h.item_codes)) < max(h.items)
-            then mf__repeated(
-                caller, 'item', max(h.items) - max(least(h.item_ids, h.item_codes)), max(h.items)
-            )
-        else bool_and(h.valid)
-    end as valid
-from (
-    from mf__head(model, caller)
-    union all by name
-    from mf__ids(model, users, items)
-) h;
+    h.* replace (
+        case
+            when h.valid and mf__n_user_ids < mf__n_users
+                then mf__repeated(caller, 'user', mf__n_users - mf__n_user_ids, mf__n_users)
+            when h.valid and least(mf__n_item_ids, mf__n_item_codes) < mf__n_items
+                then mf__repeated(
+                    caller, 'item', mf__n_items - least(mf__n_item_ids, mf__n_item_codes), mf__n_items
+                )
+            else h.valid
+        end as valid
+    )
+-- the names before the head are none that a model has
+from mf__ids(model, users, items) mf__n, mf__head(model, caller) h;
 comment on macro table mf__head_once is 'The head of a model in which no row stands twice';
 
 -- How many rows of users and items a model has, as far as that is asked for, and how many ids and codes.
 create or replace macro mf__ids(model, users, items) as table
 select
-    count(*) filter (where m.kind = 'user') as users, count(distinct m.user_id) as user_ids,
-    count(*) filter (where m.kind = 'item') as items, count(distinct m.item_id) as item_ids,
-    count(distinct case when m.kind = 'item' then m.code end) as item_codes
+    count(*) filter (where m.kind = 'user') as mf__n_users,
+    count(distinct m.user_id) as mf__n_user_ids,
+    count(*) filter (where m.kind = 'item') as mf__n_items,
+    count(distinct m.item_id) as mf__n_item_ids,
+    count(distinct case when m.kind = 'item' then m.code end) as mf__n_item_codes
 from (
     from query_table(model)
     union all by name
@@ -336,10 +331,11 @@ create or replace macro mf__rank_score(
 ) as
     case
         when personal is not true then ratings
-        when risk = 0 then mf__score(caller, base, bias, p, q)
         else (
-            mf__score(caller, base, bias, p, q)
-                - risk * sqrt((bias_variance + mf__dot(caller, squares, variances))::double)
+            mf__score(caller, base, bias, p, q) - case
+                when risk = 0 then 0::double
+                else risk * sqrt((bias_variance + mf__dot(caller, squares, variances))::double)
+            end
         )::float
     end;
 comment on macro mf__rank_score is 'What an item is listed by';

@@ -84,8 +84,8 @@ comment on macro table mf__predicting is 'The head of a model that predicts';
 -- ratings. head: a relation made from mf__predicting. <p_u(t), q_i> is the sum of two products here, so that
 -- no vector is made for a pair.
 --
--- Of a model that says how sure it is, the variance of the expected rating too: that of b_u + b_i + <p_u, q_i>
--- where all of these are independent; a row that the model does not know is as its prior says.
+-- Of a model that says how sure it is, mf__spread holds what mf__variance is made of; a row that the model
+-- does not know is as its prior says.
 create or replace macro mf__predicted(caller, pairs, model, head) as table
 with
 mf__users as (
@@ -93,8 +93,7 @@ mf__users as (
         m.user_id, m.ratings, m.bias, mf__vector(m.factors) as factors,
         mf__is_known(m.bias, m.factors) as known, m.source = 'content' as from_content,
         m.temporal.t0 as mean, m.temporal.drift, m.temporal.days, m.temporal.day_bias,
-        mf__vector(m.temporal.factor_drift) as factor_drift,
-        mf__squares(m.factors) as squares, m.uncertainty
+        mf__vector(m.temporal.factor_drift) as factor_drift, m.uncertainty
     from mf__rows(model) m
     where m.kind = 'user'
 ),
@@ -102,7 +101,7 @@ mf__items as (
     select
         m.item_id, m.ratings, m.bias, mf__vector(m.factors) as factors,
         mf__is_known(m.bias, m.factors) as known, m.source = 'content' as from_content,
-        m.temporal.bin_bias as bins, mf__squares(m.factors) as squares, m.uncertainty
+        m.temporal.bin_bias as bins, m.uncertainty
     from mf__rows(model) m
     where m.kind = 'item'
 ),
@@ -122,12 +121,10 @@ mf__scored as (
             mf__mu, mf__t0, mf__t1, mf__span, mf__beta, mf__near, mf__day,
             mf__user_mean, mf__item_mean, mf__user_prior, mf__item_prior
         ),
-        mf__bias_variance(u.uncertainty, p.mf__user_prior) as mf__of_user,
-        mf__bias_variance(i.uncertainty, p.mf__item_prior) as mf__of_item,
-        mf__factor_variances(u.uncertainty, p.mf__user_prior) as mf__p,
-        mf__factor_variances(i.uncertainty, p.mf__item_prior) as mf__q,
-        mf__of_user + mf__of_item + mf__dot(caller, mf__p, i.squares)
-            + mf__dot(caller, u.squares, mf__q) + mf__dot(caller, mf__p, mf__q) as mf__variance,
+        {
+            'of_user': u.uncertainty, 'user_prior': p.mf__user_prior, 'p': u.factors,
+            'of_item': i.uncertainty, 'item_prior': p.mf__item_prior, 'q': i.factors
+        } as mf__spread,
         -- only rows that pairs have are looked at
         case
             when u.user_id is not null and not mf__is_sound(u.ratings, u.bias, u.factors)
@@ -158,7 +155,7 @@ mf__scored as (
         left join mf__items i on i.item_id = p.mf__item
 )
 select
-    p.* exclude (mf__of_user, mf__of_item, mf__p, mf__q),
+    p.*,
     mf__clipped(p.mf__score, p.mf__lowest, p.mf__highest) as mf__prediction
 from mf__scored p
 where mf__is_score(caller, p.mf__score);

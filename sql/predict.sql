@@ -78,26 +78,34 @@ from (
             ) c
     ),
     mf__predictions as not materialized (
+        from mf__predicted('mf_predict', mf__pairs, model, mf__head)
+    ),
+    mf__plain as not materialized (
         select
             p.* exclude (
                 mf__user, mf__item, mf__ts, mf__prediction, mf__source, mf__cold_user,
-                mf__cold_item, mf__lowest, mf__highest, mf__score, mf__noise, mf__variance
+                mf__cold_item, mf__lowest, mf__highest, mf__score, mf__noise, mf__spread
             ),
-            p.mf__prediction as prediction, p.mf__source as prediction_source,
-            mf__normal_quantile((1 + try_cast("interval" as double)) / 2) * sqrt(
-                p.mf__variance::double
-                    + case when interval_of = 'rating' then p.mf__noise ^ 2 else 0 end
-            ) as mf__half,
-            mf__clipped((p.mf__score - mf__half)::float, p.mf__lowest, p.mf__highest) as mf__low,
-            mf__clipped((p.mf__score + mf__half)::float, p.mf__lowest, p.mf__highest) as mf__high
-        from mf__predicted('mf_predict', mf__pairs, model, mf__head) p
-    ),
-    mf__plain as not materialized (
-        select p.* exclude (mf__half, mf__low, mf__high) from mf__predictions p
+            p.mf__prediction as prediction, p.mf__source as prediction_source
+        from mf__predictions p
     ),
     mf__sure as not materialized (
-        select p.* exclude (mf__half, mf__low, mf__high), p.mf__low as low, p.mf__high as high
-        from mf__predictions p
+        select
+            p.* exclude (
+                mf__user, mf__item, mf__ts, mf__prediction, mf__source, mf__cold_user,
+                mf__cold_item, mf__lowest, mf__highest, mf__score, mf__noise, mf__spread, mf__half
+            ),
+            p.mf__prediction as prediction, p.mf__source as prediction_source,
+            mf__clipped((p.mf__score - p.mf__half)::float, p.mf__lowest, p.mf__highest) as low,
+            mf__clipped((p.mf__score + p.mf__half)::float, p.mf__lowest, p.mf__highest) as high
+        from (
+            select
+                p.*, mf__normal_quantile((1 + try_cast("interval" as double)) / 2) * sqrt(
+                    mf__variance('mf_predict', p.mf__spread)::double
+                        + case when interval_of = 'rating' then p.mf__noise ^ 2 else 0 end
+                ) as mf__half
+            from mf__predictions p
+        ) p
     )
     from query_table(case when "interval" is null then 'mf__plain' else 'mf__sure' end)
 );

@@ -73,3 +73,20 @@ create or replace macro mf__in_tail(r) as
             / ((0.012258202635::double * (r - 5) + 0.24197894225) * (r - 5) + 1)
     end;
 comment on macro mf__in_tail is 'AS 241 in the tails';
+
+-- The variance of an expected rating, of its mf__spread: that of b_u + b_i + <p_u, q_i> where all of these are
+-- independent.
+create or replace macro mf__variance(caller, spread) as
+    mf__bias_variance((spread).of_user, (spread).user_prior)
+        + mf__bias_variance((spread).of_item, (spread).item_prior)
+        + mf__dot(
+            caller, mf__factor_variances((spread).of_user, (spread).user_prior), mf__squares((spread).q)
+        )
+        + mf__dot(
+            caller, mf__squares((spread).p), mf__factor_variances((spread).of_item, (spread).item_prior)
+        )
+        + mf__dot(
+            caller, mf__factor_variances((spread).of_user, (spread).user_prior),
+            mf__factor_variances((spread).of_item, (spread).item_prior)
+        );
+comment on macro mf__variance is 'The variance of an expected rating';
