@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import duckdb
 
 from duckmf.connection import installing, plugin
-from duckmf.connection.relations import Place, Relation, quoted, relation_of
+from duckmf.connection.relations import Place, Relation, place_of, quoted, relation_of
 from duckmf.errors import DataError
 
 # What every BI tool shows, and what smaller numbers become; ids of other types become text.
@@ -64,6 +64,9 @@ def publish(
 ) -> list[str]:
     """Make five relations of a model beside it, in its schema; returns their names.
 
+    Of a model in a database that keeps no functions, such as a DuckLake, they are made in the
+    schema in use.
+
     `{model}_recommendations` and `{model}_similar_items` are tables of the lists as they are now,
     `{model}_predictions` is a view of two tables that hold the users and the items as they are now,
     `mf__{model}_users` and `mf__{model}_items`. With `store=False` all three are views that follow
@@ -77,7 +80,7 @@ def publish(
         titles: a table or view likewise, and two of its columns.
         k: length of the lists.
         store: whether lists, users and items are tables.
-        schema: another one of the model's database, made if missing.
+        schema: another one of that database, made if missing.
 
     Raises:
         DataError: there is no such model; its name cannot be an argument of a stored macro; or
@@ -89,7 +92,10 @@ def publish(
         plugin.load(cursor)
         cursor.begin()
         source = _use(cursor, model, titles, schema)
-        installing.put(cursor)
+        try:
+            installing.put(cursor)
+        except DataError as error:
+            raise DataError(f"publish: {error}") from None
         queries = _queries(cursor, source, k)
         sides = _sides(cursor, source)
         for name, query in sides.items():
@@ -119,8 +125,12 @@ def _use(
             "name of a macro's argument differently. Give the table another name."
         )
     table = None if titles is None else _found(cursor, titles.table)
-    place = Place(found.catalog, found.schema if schema is None else schema)
-    cursor.execute(f"create schema if not exists {place}")
+    place = Place(found.catalog, found.schema)
+    if not installing.keeps_functions(cursor, place):
+        place = place_of(cursor)
+    place = place if schema is None else place._replace(schema=schema)
+    if schema is not None:
+        cursor.execute(f"create schema if not exists {place}")
     cursor.execute(f"use {place}")
     if titles is None or table is None:
         return Source(found.name, found.seen_from(place))

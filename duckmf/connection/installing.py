@@ -11,6 +11,7 @@ import duckdb
 from duckmf.connection import sqlfiles
 from duckmf.connection.plugin import beside
 from duckmf.connection.relations import Place, place_of, quoted
+from duckmf.errors import DataError
 
 # those of one schema, whatever made them
 MACROS = """
@@ -96,26 +97,47 @@ def install(con: duckdb.DuckDBPyConnection, schema: str | None = None) -> Change
         schema: where to put them, made if missing; None for the schema in use.
 
     Returns what has changed, as text.
+
+    Raises:
+        DataError: the database is none of DuckDB's own.
     """
     with _transaction(con) as cursor:
         if schema is not None:
             cursor.execute(f"create schema if not exists {quoted(schema)}")
             cursor.execute(f"use {quoted(place_of(cursor).catalog)}.{quoted(schema)}")
-        return put(cursor)
+        try:
+            return put(cursor)
+        except DataError as error:
+            raise DataError(f"install: {error}") from None
+
+
+def keeps_functions(con: duckdb.DuckDBPyConnection, place: Place) -> bool:
+    """Whether a database may hold functions: DuckLake 1.5 loses the defaults of their parameters,
+    and can be read no longer after one that is a list.
+    """
+    found = con.execute(
+        "select type = 'duckdb' from duckdb_databases() where database_name = $1", [place.catalog]
+    ).fetchall()
+    return found == [(True,)]
 
 
 def put(cursor: duckdb.DuckDBPyConnection) -> Change:
-    """The same within a transaction, into the schema in use."""
+    """The same within a transaction, into the schema in use.
+
+    Raises:
+        DataError: the database cannot keep functions.
+    """
     place = place_of(cursor)
+    if not keeps_functions(cursor, place):
+        raise DataError(
+            f"the database {place.catalog} is none of DuckDB's own, and does not keep functions as "
+            "they are. Use a DuckDB file to which it is attached, or run in each session what "
+            "`duckmf sql` prints; then FROM mf_recommend(lake.films) reads a model of it."
+        )
     with contextlib.closing(cursor.cursor()) as other:  # an error would end the transaction
         before = Functions.of(other, place)
     _drop(cursor, place, {n: k for n, k in before.kinds.items() if n not in _names()})
-    ((kind,),) = cursor.execute(
-        "select type from duckdb_databases() where database_name = $catalog",
-        {"catalog": place.catalog},
-    ).fetchall()
-    comments = kind == "duckdb"  # DuckLake refuses comments on macros
-    cursor.execute(sqlfiles.text_of_macros(sqlfiles.stored(), comments))
+    cursor.execute(sqlfiles.pure())
     return Change(place, before, Functions.of(cursor, place))
 
 

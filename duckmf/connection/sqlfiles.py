@@ -188,6 +188,6 @@ def _is_public(name: str) -> bool:
     return not name.startswith("mf__")
 
 
-def text_of_macros(made: Iterable[Macro], comments: bool = True) -> str:
+def text_of_macros(made: Iterable[Macro]) -> str:
     """The statements that store some macros, and document them in the catalogue."""
-    return "".join(macro.sql() + (macro.comment_sql() if comments else "") for macro in made)
+    return "".join(macro.sql() + macro.comment_sql() for macro in made)
