@@ -9,7 +9,8 @@ A model is a relation, training is a table function, everything else is SQL.
 """
 
 from duckmf.bigquery import sql
-from duckmf.connection.plugin import connect, install, load
+from duckmf.connection.installing import install, uninstall
+from duckmf.connection.plugin import connect, load
 from duckmf.dashboards import Titles, publish
 from duckmf.errors import DuckMFError
 
@@ -23,4 +24,5 @@ __all__ = [
     "load",
     "publish",
     "sql",
+    "uninstall",
 ]

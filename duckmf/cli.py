@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import duckdb
 
 import duckmf
+from duckmf.connection import installing
 from duckmf.errors import CommandError, DuckMFError
 
 SHELL = """\
@@ -104,7 +106,15 @@ def command_parser() -> tuple[argparse.ArgumentParser, list[str]]:
         "install", help="put the functions that need no Python into a database file"
     )
     install.add_argument("database", metavar="FILE", help="a DuckDB database; made if missing")
+    install.add_argument("--schema", help="where in it; made if missing (main)")
     install.set_defaults(run=_install)
+    uninstall = commands.add_parser("uninstall", help="take them out of a database file again")
+    uninstall.add_argument("database", metavar="FILE", help="a DuckDB database; its tables stay")
+    uninstall.add_argument("--schema", help="where in it (main)")
+    uninstall.set_defaults(run=_uninstall)
+    info = commands.add_parser("info", help="say which functions and models are in a file")
+    info.add_argument("database", metavar="FILE", help="a DuckDB database; it is only read")
+    info.set_defaults(run=_info)
     script = commands.add_parser(
         "sql", help="print the functions that need no Python, as a script for `.read` in any shell"
     )
@@ -132,6 +142,11 @@ def _add_serve(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--token", nargs="?", const="", help="ask for the token, or read it from standard input"
     )
     token.add_argument("--token-file", type=Path, metavar="FILE", help="read the token from a file")
+    serve.add_argument(
+        "--allow-files",
+        action="store_true",
+        help="let clients read and write files as you can, and change settings",
+    )
     serve.set_defaults(run=_serve)
 
 
@@ -140,7 +155,10 @@ def _add_publish(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "publish", help="make tables and views of a model that BI tools can show"
     )
     publish.add_argument("database", metavar="FILE", help="the DuckDB database of the model")
-    publish.add_argument("model", metavar="MODEL", help="a table made by mf_fit")
+    publish.add_argument(
+        "model", metavar="MODEL", help="a table made by mf_fit, such as films or ml.films"
+    )
+    publish.add_argument("--schema", help="where to, made if missing (that of the model)")
     publish.add_argument("--titles", metavar="TABLE", help="a table with the titles of the items")
     publish.add_argument("--id", metavar="COLUMN", help="its column of item ids")
     publish.add_argument("--title", metavar="COLUMN", help="its column of titles")
@@ -195,11 +213,12 @@ def _publish(options: argparse.Namespace) -> None:
     given = (options.titles, options.id, options.title)
     if any(given) and not all(given):
         raise CommandError("duckmf publish: titles need all of --titles, --id and --title.")
-    if not Path(options.database).exists():
-        raise CommandError(f"duckmf publish: there is no file {options.database}.")
+    _check_exists("duckmf publish", options.database)
     con = duckmf.connect(options.database)
     titles = Titles(*given) if all(given) else None
-    names = publish(con, options.model, titles, k=options.k, store=not options.views)
+    names = publish(
+        con, options.model, titles, k=options.k, store=not options.views, schema=options.schema
+    )
     con.close()
     print(f"{options.database} has {', '.join(names)} now, for every client.")
 
@@ -227,9 +246,30 @@ def _check_file(command: str, database: str) -> None:
 def _install(options: argparse.Namespace) -> None:
     _check_file("duckmf install", options.database)
     con = duckmf.connect(options.database)
-    duckmf.install(con)
+    change = duckmf.install(con, options.schema)
     con.close()
-    print(f"{options.database} has the mf_ functions now, for every DuckDB client.")
+    print(f"{options.database}: {change}")
+
+
+def _uninstall(options: argparse.Namespace) -> None:
+    _check_exists("duckmf uninstall", options.database)
+    with duckdb.connect(options.database) as con:
+        functions, views = duckmf.uninstall(con, options.schema)
+    print(f"{options.database}: {len(functions)} functions are gone; models and all else stay.")
+    if views:
+        print(f"These views call them, and answer after another install: {', '.join(views)}.")
+
+
+def _info(options: argparse.Namespace) -> None:
+    _check_exists("duckmf info", options.database)
+    with closing(duckmf.connect(options.database, read_only=True)) as con:
+        for line in installing.described(con):
+            print(line)
+
+
+def _check_exists(command: str, database: str) -> None:
+    if not Path(database).exists():
+        raise CommandError(f"{command}: there is no file {database}.")
 
 
 def _sql(options: argparse.Namespace) -> None:
@@ -242,7 +282,7 @@ def _serve(options: argparse.Namespace) -> None:
     from duckmf import serve
 
     _check_file("duckmf serve", options.database)
-    serve.run(options.database, options.host, options.port, _token(options))
+    serve.run(options.database, options.host, options.port, _token(options), options.allow_files)
 
 
 def _token(options: argparse.Namespace) -> str | None:

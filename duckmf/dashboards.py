@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 
-from duckmf.connection import plugin, sqlfiles
-from duckmf.connection.plugin import quoted
+from duckmf.connection import installing, plugin
+from duckmf.connection.relations import Place, Relation, place_of, quoted, relation_of
 from duckmf.errors import DataError
 
 # What every BI tool shows, and what smaller numbers become; ids of other types become text.
@@ -22,6 +22,17 @@ WIDENED = {
     "FLOAT": "DOUBLE",
 }
 LISTS = ("recommendations", "similar_items")
+MADE = "Made by duckmf publish"  # how the comment of what may be replaced begins
+# relations of a name, and their comments, in the schema in use
+FIND = """
+select 'table' as kind, table_name, coalesce(comment, '') from duckdb_tables()
+where lower(table_name) = lower($1) and schema_name = current_schema()
+    and database_name = current_database()
+union all
+select 'view', view_name, coalesce(comment, '') from duckdb_views()
+where lower(view_name) = lower($1) and schema_name = current_schema()
+    and database_name = current_database()
+"""
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,15 @@ class Titles:
     title: str
 
 
+@dataclass(frozen=True)
+class Source:
+    """A model and its titles, as they are called in the schema that is published to."""
+
+    name: str  # of the model, alone
+    model: str  # SQL
+    titles: Titles | None = None  # its table is SQL
+
+
 def publish(
     con: duckdb.DuckDBPyConnection,
     model: str,
@@ -40,8 +60,12 @@ def publish(
     *,
     k: int = 10,
     store: bool = True,
+    schema: str | None = None,
 ) -> list[str]:
-    """Make five relations of a model in the current schema; returns their names.
+    """Make five relations of a model beside it, in its schema; returns their names.
+
+    Of a model in a database that keeps no functions, such as a DuckLake, they are made in the
+    schema in use.
 
     `{model}_recommendations` and `{model}_similar_items` are tables of the lists as they are now,
     `{model}_predictions` is a view of two tables that hold the users and the items as they are now,
@@ -50,47 +74,84 @@ def publish(
     None of them holds Python: the macros that they call are persisted beside them. Older ones are
     replaced, in one transaction on a connection of its own.
 
+    Args:
+        con: a connection.
+        model: a table or view: its name, or with a schema and a database as SQL writes them.
+        titles: a table or view likewise, and two of its columns.
+        k: length of the lists.
+        store: whether lists, users and items are tables.
+        schema: another one of that database, made if missing.
+
     Raises:
-        DataError: the name of the model cannot be an argument of a stored macro.
-        duckdb.Error: a table or a column does not exist.
+        DataError: there is no such model; its name cannot be an argument of a stored macro; or
+            another relation has one of the names.
+        duckdb.Error: a column does not exist.
     """
-    if '"' in model:
-        raise DataError(
-            f"publish: the model is named {model}; DuckDB 1.x and 2.0 read a double quote in the "
-            "name of a macro's argument differently. Give the table another name."
-        )
     cursor = plugin.beside(con)
-    plugin.load(cursor)
-    cursor.begin()
     try:
-        cursor.execute(sqlfiles.pure())
-        queries = _queries(cursor, model, titles, k)
-        sides = _sides(cursor, model, titles)
+        plugin.load(cursor)
+        cursor.begin()
+        source = _use(cursor, model, titles, schema)
+        try:
+            installing.put(cursor)
+        except DataError as error:
+            raise DataError(f"publish: {error}") from None
+        queries = _queries(cursor, source, k)
+        sides = _sides(cursor, source)
         for name, query in sides.items():
             _drop(cursor, name)
             if store:
-                cursor.execute(f"create table {quoted(name)} as {query}")
+                _make(cursor, "table", name, query, source)
         if store:
             queries["predictions"] = _pairs(sides, titles)
         for part, query in queries.items():
             kind = "table" if store and part in LISTS else "view"
-            _drop(cursor, f"{model}_{part}")
-            cursor.execute(f"create {kind} {quoted(f'{model}_{part}')} as {query}")
+            _drop(cursor, f"{source.name}_{part}")
+            _make(cursor, kind, f"{source.name}_{part}", query, source)
         cursor.commit()
     finally:
         cursor.close()  # takes back what was not committed
-    return [f"{model}_{part}" for part in (*LISTS, "predictions", "model", "training")]
+    return [f"{source.name}_{part}" for part in (*LISTS, "predictions", "model", "training")]
 
 
-def _queries(
-    cursor: duckdb.DuckDBPyConnection, model: str, titles: Titles | None, k: int
-) -> dict[str, str]:
+def _use(
+    cursor: duckdb.DuckDBPyConnection, model: str, titles: Titles | None, schema: str | None
+) -> Source:
+    """Go to the schema to publish to, and say what the model and its titles are called there."""
+    found = _found(cursor, model)
+    if any('"' in part for part in found):
+        raise DataError(
+            f"publish: the model is named {model}; DuckDB 1.x and 2.0 read a double quote in the "
+            "name of a macro's argument differently. Give the table another name."
+        )
+    table = None if titles is None else _found(cursor, titles.table)
+    place = Place(found.catalog, found.schema)
+    if not installing.keeps_functions(cursor, place):
+        place = place_of(cursor)
+    place = place if schema is None else place._replace(schema=schema)
+    if schema is not None:
+        cursor.execute(f"create schema if not exists {place}")
+    cursor.execute(f"use {place}")
+    if titles is None or table is None:
+        return Source(found.name, found.seen_from(place))
+    return Source(found.name, found.seen_from(place), replace(titles, table=table.seen_from(place)))
+
+
+def _found(cursor: duckdb.DuckDBPyConnection, name: str) -> Relation:
+    try:
+        return relation_of(cursor, name)
+    except DataError as error:
+        raise DataError(f"publish: {error}") from None
+
+
+def _queries(cursor: duckdb.DuckDBPyConnection, source: Source, k: int) -> dict[str, str]:
     """The query of each relation."""
-    user, item = _shown(cursor, model, "user_id"), _shown(cursor, model, "item_id")
+    user, item = _shown(cursor, source, "user_id"), _shown(cursor, source, "item_id")
     similar = item.replace("item_id", "similar_item_id")
-    title, join = _title(titles, "item_id", "title")
-    similar_title, similar_join = _title(titles, "similar_item_id", "similar_title")
-    calls = {part: f"mf_publish_{part}({_relation(model)}" for part in (*LISTS, "predictions")}
+    title, join = _title(source.titles, "item_id", "title")
+    similar_title, similar_join = _title(source.titles, "similar_item_id", "similar_title")
+    model = _text(source.model)
+    calls = {part: f"mf_publish_{part}({model}" for part in (*LISTS, "predictions")}
     return {
         "recommendations": f"select r.* replace ({user}, {item}){title} "
         f"from {calls['recommendations']}, k := {k:d}) r {join} order by r.user_id, r.rank",
@@ -99,20 +160,21 @@ def _queries(
         "order by r.item_id, r.rank",
         "predictions": f"select r.* replace ({user}, {item}){title} "
         f"from {calls['predictions']}) r {join}",
-        "model": f"from mf_publish_model({_relation(model)})",
-        "training": f"from mf_publish_training({_relation(model)})",
+        "model": f"from mf_publish_model({model})",
+        "training": f"from mf_publish_training({model})",
     }
 
 
-def _sides(cursor: duckdb.DuckDBPyConnection, model: str, titles: Titles | None) -> dict[str, str]:
+def _sides(cursor: duckdb.DuckDBPyConnection, source: Source) -> dict[str, str]:
     """The queries of the tables that predictions are made from, by the names of the tables."""
-    user, item = _shown(cursor, model, "user_id"), _shown(cursor, model, "item_id")
-    title, join = _title(titles, "item_id", "title")
+    user, item = _shown(cursor, source, "user_id"), _shown(cursor, source, "item_id")
+    title, join = _title(source.titles, "item_id", "title")
+    model = _text(source.model)
     return {
-        f"mf__{model}_users": f"select r.* replace ({user}) "
-        f"from mf_publish_users({_relation(model)}) r order by r.user_id",
-        f"mf__{model}_items": f"select r.* replace ({item}){title} "
-        f"from mf_publish_items({_relation(model)}) r {join} order by r.item_id",
+        f"mf__{source.name}_users": f"select r.* replace ({user}) "
+        f"from mf_publish_users({model}) r order by r.user_id",
+        f"mf__{source.name}_items": f"select r.* replace ({item}){title} "
+        f"from mf_publish_items({model}) r {join} order by r.item_id",
     }
 
 
@@ -121,13 +183,13 @@ def _pairs(sides: Iterable[str], titles: Titles | None) -> str:
     title = "" if titles is None else ", title"
     return (
         f"select user_id, item_id, prediction, prediction_source{title} "
-        f"from mf_publish_pairs({', '.join(map(_relation, sides))})"
+        f"from mf_publish_pairs({', '.join(_text(quoted(side)) for side in sides)})"
     )
 
 
-def _shown(cursor: duckdb.DuckDBPyConnection, model: str, column: str) -> str:
+def _shown(cursor: duckdb.DuckDBPyConnection, source: Source, column: str) -> str:
     """An id as BI tools can show it, under its own name."""
-    rows = cursor.execute(f"describe select {column} from {quoted(model)}").fetchall()
+    rows = cursor.execute(f"describe select {column} from {source.model}").fetchall()
     kind = str(rows[0][1])
     shown = kind if kind in SHOWN else WIDENED.get(kind, "VARCHAR")
     return f"r.{column}::{shown} as {column}"
@@ -140,22 +202,32 @@ def _title(titles: Titles | None, column: str, name: str) -> tuple[str, str]:
     alias = f"of_{name}"
     return (
         f", {alias}.{quoted(titles.title)}::varchar as {name}",
-        f"left join {quoted(titles.table)} {alias} on {alias}.{quoted(titles.id)} = r.{column}",
+        f"left join {titles.table} {alias} on {alias}.{quoted(titles.id)} = r.{column}",
     )
 
 
+def _make(
+    cursor: duckdb.DuckDBPyConnection, kind: str, name: str, query: str, source: Source
+) -> None:
+    cursor.execute(f"create {kind} {quoted(name)} as {query}")
+    cursor.execute(f"comment on {kind} {quoted(name)} is {_text(f'{MADE} of {source.model}')}")
+
+
 def _drop(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
-    """Drop the table or view of this name in the current schema, if there is one."""
-    found = cursor.execute(
-        "select table_type from information_schema.tables "
-        "where table_schema = current_schema() and table_catalog = current_database() "
-        "and table_name = $1",
-        [name],
-    ).fetchall()
-    for (old,) in found:
-        cursor.execute(f"drop {'view' if old == 'VIEW' else 'table'} {quoted(name)}")
+    """Drop what was published under this name before, in whatever case.
+
+    Raises:
+        DataError: the name is that of something else.
+    """
+    for kind, old, comment in cursor.execute(FIND, [name]).fetchall():
+        if not comment.startswith(MADE):
+            raise DataError(
+                f"publish: there is a {kind} {old}, which publish has not made and does not "
+                "replace. Rename or drop it, or publish to another schema (--schema)."
+            )
+        cursor.execute(f"drop {kind} {quoted(old)}")
 
 
-def _relation(name: str) -> str:
-    """A name as the argument of a macro: quoted, in text, which every DuckDB takes for one name."""
-    return "'" + quoted(name).replace("'", "''") + "'"
+def _text(value: str) -> str:
+    """A string for SQL; a quoted name in it is one that every DuckDB reads in the same way."""
+    return "'" + value.replace("'", "''") + "'"

@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 
 from duckmf.connection import plugin
+from duckmf.connection.installing import install
 
 
 def run(database: str | None) -> None:
@@ -25,7 +26,7 @@ def run(database: str | None) -> None:
         show(con, statement.strip())
     print(f"\nDone in {time.perf_counter() - began:.1f} s.")
     if database is not None:
-        plugin.install(con)
+        install(con)
         print(f"The model is in {database}: open it with the DuckDB shell and try")
         print("FROM mf_recommend(films, 1);")
     con.close()

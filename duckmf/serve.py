@@ -32,7 +32,7 @@ Serving {database} at {address}; Ctrl-C stops it. From another DuckDB shell:
 PATIENCE_SECONDS = 5.0  # for statements under way when the server is stopped
 
 
-def run(database: str, host: str, port: int, token: str | None) -> None:
+def run(database: str, host: str, port: int, token: str | None, allow_files: bool = False) -> None:
     """Serve until Ctrl-C or SIGTERM; trainings under way are then given up.
 
     Args:
@@ -40,6 +40,8 @@ def run(database: str, host: str, port: int, token: str | None) -> None:
         host: a name or an address of this machine.
         port: where to listen.
         token: what clients have to show; None for a new one, which is printed.
+        allow_files: whether their statements may read and write files and URLs, attach other
+            databases, load extensions and change settings.
 
     Raises:
         CommandError: other machines could connect, and no token was given; or DuckDB has no Quack.
@@ -53,10 +55,13 @@ def run(database: str, host: str, port: int, token: str | None) -> None:
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    with closing(plugin.connect(database)) as con:
+    config = {"custom_user_agent": sqlfiles.SERVER, "allow_persistent_secrets": False}
+    with closing(plugin.connect(database, config=config)) as con:
         load_extensions(con)
         secret = token or secrets.token_hex(16)
         with _macros(con), _listening(con, host, port, secret) as address:
+            if not allow_files:
+                con.execute("set enable_external_access = false; set lock_configuration = true")
             shown = "..." if token else secret
             print(WELCOME.format(database=database, address=address, token=shown), flush=True)
             stopped.wait()

@@ -22,15 +22,24 @@
 -- What a file without Python has in place of a function that needs it: an error when it is bound, whatever
 -- its arguments are. `python` is NULL: a constant would raise the error where the function is made.
 create or replace macro mf__needs_python(caller, python) as table
-from query_table(
+from query_table(case when python is null then mf__no_python(caller) end);
+comment on macro table mf__needs_python is 'An error that names the ways to Python';
+
+-- One row in the process of a server; elsewhere the same error, for files that a killed server has left.
+create or replace macro mf__served(caller, python) as table
+from range(
     case
-        when python is null
-            then error(caller || ': this needs Python, and here is only the SQL of duckmf. Open the '
-                || 'database with ''duckmf FILE'' or, in Python, duckmf.load(con), or ask a server of '
-                || '''duckmf serve FILE''.')
+        when python is null and not contains(current_setting('custom_user_agent'), mf__server())
+            then mf__no_python(caller)
+        else 1
     end
 );
-comment on macro table mf__needs_python is 'An error that names the ways to Python';
+comment on macro table mf__served is 'A row in the process of a server, else an error';
+
+create or replace macro mf__no_python(caller) as
+    error(caller || ': this needs Python, and here is only the SQL of duckmf. Open the database with '
+        || '''duckmf FILE'' or, in Python, duckmf.load(con), or ask a server of ''duckmf serve FILE''.');
+comment on macro mf__no_python is 'An error that names the ways to Python';
 
 create or replace macro mf_help(name := null) as table
 from (

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pytest
 
 import duckmf
-from duckmf.connection.plugin import calls_of, quoted
+from duckmf.connection.plugin import calls_of
+from duckmf.connection.relations import quoted
 from duckmf.demo import examples
 from duckmf.statements.run import Run
 

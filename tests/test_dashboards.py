@@ -10,7 +10,7 @@ import pytest
 
 import duckmf
 from duckmf import cli
-from duckmf.connection.plugin import quoted
+from duckmf.connection.relations import quoted
 from tests.clients import Shell
 
 NAMES = [
@@ -145,7 +145,7 @@ def test_as_a_data_frame(path, library):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["{}", "nothing"], "Table with name nothing does not exist"),
+        (["{}", "nothing"], "publish: there is no table or view nothing for shop.main. Give the name of one that SHOW ALL TABLES lists"),
         (["{}", "films", "--titles", "titles"], "duckmf publish: titles need all of --titles, --id and --title."),
         (["{}", "films", "--titles", "titles", "--id", "id", "--title", "x"], 'does not have a column named "x"'),
         (["{}x", "films"], "duckmf publish: there is no file"),
@@ -266,10 +266,82 @@ def test_any_name_in_any_schema(con, name):
 
 
 def test_a_name_that_duckdb_reads_in_two_ways_is_refused(con):
+    trained(con, "integer", quoted('my "films"'))
     with pytest.raises(
         duckmf.DuckMFError, match=r'publish: the model is named my "films"; .* Give'
     ):
         duckmf.publish(con, 'my "films"')
+
+
+@pytest.mark.parametrize("name", ["ml.films", "ML.Films", '"ml"."films"', "memory.ml.films"])
+@pytest.mark.parametrize("store", [True, False], ids=["stored", "views"])
+def test_a_model_of_another_schema_is_published_beside_it(con, name, store):
+    con.execute("create schema ml")
+    trained(con, "integer", "ml.films")
+    con.execute("create schema staging; create table staging.titles as from titles")
+    con.execute("drop table titles")
+    titles = duckmf.Titles("staging.titles", "id", "title")
+    for schema, place in ((None, "ml"), ("marts", "marts")):
+        assert duckmf.publish(con, name, titles, store=store, schema=schema) == NAMES
+        found = con.execute(
+            "select table_name from information_schema.tables where table_schema = $1", [place]
+        ).fetchall()
+        assert {*NAMES} <= {table for (table,) in found}
+        plain = con.cursor()  # in schema main, where no function of duckmf is
+        for relation in NAMES:
+            assert plain.execute(f"from {place}.{relation} limit 1").fetchall()
+        titled = f"select count(title) from {place}.films_predictions where user_id = 3"
+        assert plain.execute(titled).fetchone() == (31,)
+    assert con.execute(
+        "select count(*) from duckdb_tables() where schema_name = 'main'"
+    ).fetchone() == (1,)
+
+
+@pytest.mark.parametrize("store", [True, False], ids=["stored", "views"])
+def test_a_published_schema_is_read_from_an_attached_file_under_another_name(tmp_path, store):
+    path = tmp_path / "shop.duckdb"
+    with duckmf.connect(path) as con:
+        con.execute("create schema ml")
+        trained(con, "integer", "ml.films")
+        duckmf.publish(
+            con, "ml.films", duckmf.Titles("titles", "id", "title"), store=store, schema="marts"
+        )
+    with duckdb.connect() as con:
+        con.execute(f"attach '{path}' as other (read_only)")
+        for relation in NAMES:
+            assert con.execute(f"from other.marts.{relation} limit 1").fetchall()
+
+
+def test_a_model_of_another_database_is_published_there(con, tmp_path):
+    con.execute(f"attach '{tmp_path / 'lake.duckdb'}' as lake")
+    trained(con, "integer", "lake.films")
+    assert duckmf.publish(con, "lake.films") == NAMES
+    assert con.execute("select count(*) > 0 from lake.films_recommendations").fetchone() == (True,)
+
+
+def test_what_was_not_published_is_not_replaced(con):
+    trained(con, "integer", "films")
+    con.execute("create table Films_Training as select 42 as mine")
+    message = (
+        "publish: there is a table Films_Training, which publish has not made and does not replace. "
+        "Rename or drop it, or publish to another schema (--schema)."
+    )
+    with pytest.raises(duckmf.DuckMFError) as refused:
+        duckmf.publish(con, "films")
+    assert str(refused.value) == message
+    assert con.execute("from films_training").fetchall() == [(42,)]
+    assert con.execute("select count(*) from duckdb_views() where not internal").fetchone() == (0,)
+    assert len(duckmf.publish(con, "films", schema="marts")) == 5
+
+
+def test_names_that_differ_in_case_are_one(con):
+    trained(con, "integer", '"MixedCase"')
+    first = duckmf.publish(con, "MixedCase")
+    assert (
+        duckmf.publish(con, "mixedcase")
+        == first
+        == [n.replace("films", "MixedCase") for n in NAMES]
+    )
 
 
 def test_stored_predictions_stay_as_they_were_until_they_are_published_again(con):

@@ -202,11 +202,54 @@ def test_a_killed_server_leaves_a_file_that_opens(shop):
         server.stop(signal.SIGKILL)
     with duckdb.connect(str(shop)) as con:
         assert con.execute("from t").fetchall() == [(42,)]
+        with pytest.raises(
+            duckdb.Error, match="mf_fit: this needs Python, and here is only the SQL"
+        ):
+            con.execute(f"from {TRAIN}")
     with serving(shop) as server:
         assert server.query("from t") == [{"i": 42}]
         assert server.stop() == 0
     with duckdb.connect(str(shop)) as con, pytest.raises(duckdb.Error, match="needs Python"):
         con.execute(f"from {TRAIN}")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from read_text('{}')",
+        "copy t to '{}'",
+        "attach '{}.duckdb' as other",
+        "set enable_external_access = true",
+        "set threads = 1",
+        "load '{}'",
+        "create persistent secret s (type quack, token 'x')",
+    ],
+)
+def test_clients_reach_the_database_and_no_files(shop, tmp_path, statement):
+    secret = tmp_path / "secret.txt"
+    secret.write_text("of the machine")
+    before = sorted(tmp_path.iterdir())
+    with serving(shop) as server:
+        server.query("create table t as select 42 as i")
+        with pytest.raises(RuntimeError, match=r"disabled|locked|cannot|Cannot|external access"):
+            server.query(statement.format(secret))
+        assert secret.read_text() == "of the machine"
+        assert server.query(f"create table films as from {TRAIN}")[0]["Count"] > 9000
+        assert server.stop() == 0
+    assert sorted(tmp_path.iterdir()) == before
+    with duckdb.connect(str(shop)) as con:
+        assert con.execute("select count(*) from films where kind = 'model'").fetchall() == [(1,)]
+
+
+def test_clients_reach_files_where_that_is_asked_for(shop, tmp_path):
+    file = tmp_path / "file.txt"
+    file.write_text("of the machine")
+    with serving(shop, "--allow-files") as server:
+        assert server.query(f"select content from read_text('{file}')") == [
+            {"content": "of the machine"}
+        ]
+        (written,) = server.query(f"copy (select 42 as i) to '{tmp_path / 'written.csv'}'")
+        assert written == {"Count": 1}
 
 
 def test_only_who_has_the_token_gets_in(shop, tmp_path):

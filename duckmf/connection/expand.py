@@ -14,6 +14,9 @@ from typing import NamedTuple
 
 from duckmf.connection.tokens import Token, Tokens, around, closing, split, text_of, tokens
 
+# What the names of CTEs begin with where they are written out: a relation of the caller may be
+# called as they are in the files, such as mf__films_users, which publish makes.
+OWN = "_duckmf_"
 # what follows the name of a field in a type
 TYPES = frozenset({"bigint", "boolean", "double", "float", "integer", "timestamp", "varchar"})
 # names of parameters that DuckDB 1.x takes for something else
@@ -89,7 +92,8 @@ class Expander:
             ExpansionError: a call does not fit its macro, or a name of a body would be taken for
                 another one where it is written.
         """
-        return replace(macro, body=tuple(self._of(macro.body, macro, (macro.name,))))
+        body = tuple(self._of(macro.body, macro, (macro.name,)))
+        return _with_own_ctes(replace(macro, body=body))
 
     def _of(self, body: Tokens, stored: Macro, path: tuple[str, ...]) -> Iterator[Token]:
         place = 0
@@ -136,6 +140,42 @@ def _check(macro: Macro, body: _Body, arguments: Mapping[str, Tokens], stored: M
     for argument in arguments.values():
         if hidden := _references(argument) & body.ctes:
             raise ExpansionError(f"{macro.name} is given {min(hidden)}, and has a CTE of that name")
+
+
+def _with_own_ctes(macro: Macro) -> Macro:
+    """The same macro with CTEs of names that no relation of the caller has."""
+    body = macro.body
+    new = {
+        token.name: OWN + token.name.removeprefix("mf__")
+        for place, token in enumerate(body)
+        if token.name and token.name.startswith("mf__") and _is_cte(body, place)
+    }
+    defaults = {
+        name: default and _named_anew(default, new) for name, default in macro.parameters.items()
+    }
+    return replace(macro, parameters=defaults, body=_named_anew(body, new))
+
+
+def _named_anew(body: Tokens, new: Mapping[str, str]) -> Tokens:
+    """A body in which relations have new names, also where a string is the name of one."""
+    found = list(body)
+    for place, token in enumerate(body):
+        name = new.get(token.text[1:-1] if token.kind == "text" else token.name or "")
+        if name is None:
+            continue
+        if token.kind == "text":
+            found[place] = token._replace(text=f"'{name}'")
+        elif not _is_no_relation(body, place):
+            found[place] = token._replace(text=name, name=name)
+    return tuple(found)
+
+
+def _is_no_relation(body: Tokens, place: int) -> bool:
+    """Whether a name is that of a field, an alias or a function."""
+    before, after = around(body, place)
+    if before.text == "." or before.text.lower() == "as":
+        return True
+    return after.text == "(" and not _is_cte(body, place)
 
 
 def _macro(statement: Tokens) -> Macro:
@@ -222,7 +262,10 @@ def _is_call(body: Tokens, place: int) -> bool:
 
 
 def _is_cte(body: Tokens, place: int) -> bool:
-    before = around(body, place)[0].text.lower()
+    if around(body, place)[0].text.lower() not in ("with", "recursive", ","):
+        return False
+    if body[place + 1].text == "(":  # its columns
+        place = closing(body, place + 1)
     words = [token.text.lower() for token in body[place + 1 : place + 5]]
     words = [word for word in words if word not in ("not", "materialized")]
-    return before in ("with", "recursive", ",") and words[:2] == ["as", "("]
+    return words[:2] == ["as", "("]

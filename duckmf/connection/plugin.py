@@ -14,6 +14,7 @@ from duckdb.func import FunctionNullHandling, PythonUDFType
 
 from duckmf.connection import sqlfiles
 from duckmf.connection.functions import PURE, SIGNATURES, Udfs
+from duckmf.connection.relations import place_of
 from duckmf.errors import CommandError
 from duckmf.statements import interrupts
 
@@ -141,30 +142,12 @@ def connect(path: str | Path = ":memory:", **kwargs: Any) -> duckdb.DuckDBPyConn
     return con
 
 
-def install(con: duckdb.DuckDBPyConnection) -> None:
-    """Persist the macros that need no Python in the connection's current database and schema.
-
-    From then on every client of the database has them. Older ones are replaced, in one
-    transaction.
-    """
-    cursor = beside(con)
-    cursor.begin()
-    cursor.execute(sqlfiles.pure())
-    cursor.commit()
-
-
 def beside(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     """A new connection to the same database instance, in the same database and schema."""
-    places = con.execute("select current_database(), current_schema()").fetchall()
+    place = place_of(con)
     cursor = con.cursor()
-    for database, schema in places:
-        cursor.execute(f"use {quoted(database)}.{quoted(schema)}")
+    cursor.execute(f"use {place}")
     return cursor
-
-
-def quoted(name: str) -> str:
-    """An identifier, for SQL text."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 @atexit.register

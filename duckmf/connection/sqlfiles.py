@@ -26,6 +26,7 @@ NEED_PYTHON = frozenset(
     )
 )
 CLIENT = "remote"  # the file for clients of `duckmf serve`; its macros call DuckDB's Quack
+SERVER = "duckmf-serve"  # what a process of `duckmf serve` calls itself to DuckDB
 
 
 def folder() -> Path:
@@ -41,35 +42,56 @@ def files() -> list[Path]:
 
 
 @cache
-def pure() -> str:
-    """What stores the public macros: of those that need Python, what says so."""
+def stored() -> tuple[Macro, ...]:
+    """The public macros that a database stores: of those that need Python, what says so."""
     plain = (path.stem for path in files() if path.stem not in NEED_PYTHON)
-    return _statements(public(plain)) + withdrawn()
+    return (*public(plain), *_withdrawn())
+
+
+@cache
+def pure() -> str:
+    """What stores them."""
+    return text_of_macros(stored())
 
 
 def script() -> str:
     """`pure` with the manual of each file, as a script that a shell without Python reads."""
     parts = []
     for path in files():
-        if path.stem not in NEED_PYTHON and (stored := _statements(public([path.stem]))):
+        if path.stem not in NEED_PYTHON and (text := text_of_macros(public([path.stem]))):
             header = _read(path.stem).split("\n\n", 1)[0]
-            parts.append(f"{header}\n\n{stored}")
+            parts.append(f"{header}\n\n{text}")
     return "\n".join([*parts, withdrawn()])
 
 
 @cache
 def served() -> str:
-    """What stores the public macros for all sessions of a process that has the Python functions."""
-    return _statements(public(path.stem for path in files() if path.stem != BATCH))
+    """What stores the public macros for all sessions of a process that has the Python functions.
+
+    In any other process, such as one that opens the file after this one was killed, those that need
+    Python say so.
+    """
+    expander = Expander(_plain())
+    plain = (path.stem for path in files() if path.stem not in NEED_PYTHON)
+    learning = (expander.expanded(_guarded(macro)) for macro in public(NEED_PYTHON - {BATCH}))
+    return text_of_macros([*public(plain), *learning])
 
 
 @cache
 def withdrawn() -> str:
     """What replaces those of `served` that only such a process can use, by what says so."""
+    return text_of_macros(_withdrawn())
+
+
+def _withdrawn() -> Iterator[Macro]:
     expander = Expander(_plain())
-    return _statements(
-        expander.expanded(_missing(macro)) for macro in public(NEED_PYTHON - {BATCH})
-    )
+    return (expander.expanded(_missing(macro)) for macro in public(NEED_PYTHON - {BATCH}))
+
+
+def _guarded(macro: Macro) -> Macro:
+    """A macro that in another process than the server's says that it needs Python."""
+    begin = f"select mf__made.* from mf__served('{macro.name}', mf__python) mf__here, ("
+    return replace(_missing(macro), body=(*tokens(begin), *macro.body, *tokens(") mf__made")))
 
 
 def _missing(macro: Macro) -> Macro:
@@ -130,6 +152,7 @@ def _made(stems: Iterable[str]) -> str:
     ]
     return f"""
     create or replace macro mf__release() as {_text(__version__)};
+    create or replace macro mf__server() as {_text(SERVER)};
     create or replace macro mf__manuals() as table
         from (values {", ".join(rows)}) m(names, comments, needs_python, manual);
     """
@@ -165,5 +188,6 @@ def _is_public(name: str) -> bool:
     return not name.startswith("mf__")
 
 
-def _statements(made: Iterable[Macro]) -> str:
+def text_of_macros(made: Iterable[Macro]) -> str:
+    """The statements that store some macros, and document them in the catalogue."""
     return "".join(macro.sql() + macro.comment_sql() for macro in made)

@@ -16,6 +16,7 @@ import duckdb
 from dbt.adapters.duckdb.plugins import BasePlugin
 
 from duckmf.connection import plugin
+from duckmf.connection.installing import install
 from duckmf.errors import DuckMFError
 
 
@@ -43,7 +44,7 @@ class Plugin(BasePlugin):
         """The root connection is open."""
         self._udfs = plugin.add_functions(conn)
         if self.installs:
-            plugin.install(conn)
+            install(conn)
 
     def configure_cursor(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """A thread has got its handle."""

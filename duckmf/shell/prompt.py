@@ -60,7 +60,7 @@ def prompt_session(session: Session) -> PromptSession[str]:
         multiline=True,
         prompt_continuation=" " * (len(PROMPT) - 2) + "> ",
         lexer=PygmentsLexer(SqlLexer),
-        history=FileHistory(str(history_file())),
+        history=FileHistory(str(_own(history_file()))),
         completer=SqlCompleter(session),
         complete_while_typing=False,
         key_bindings=_keys(),
@@ -70,6 +70,15 @@ def prompt_session(session: Session) -> PromptSession[str]:
 def history_file() -> Path:
     """Where the typed statements of all sessions are kept."""
     return Path(os.environ.get("DUCKMF_HISTORY") or Path.home() / ".duckmf_history")
+
+
+def _own(file: Path) -> Path:
+    """The file, which nobody else may read: statements may hold secrets."""
+    if not file.exists():
+        file.touch(mode=0o600)
+    elif file.is_file():
+        file.chmod(0o600)
+    return file
 
 
 class SqlCompleter(Completer):

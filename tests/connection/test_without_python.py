@@ -101,8 +101,8 @@ def test_a_connection_with_python_trains_on_the_same_file(file, tmp_path):
         assert plain.execute("select python from mf_version()").fetchall() == [(False,)]
 
 
-@pytest.mark.alone
-def test_what_is_served_takes_the_place_of_what_is_missing_and_gives_it_back(con):
+def test_what_is_served_takes_the_place_of_what_is_missing_and_gives_it_back():
+    con = duckmf.connect(config={"custom_user_agent": sqlfiles.SERVER})
     con.execute(
         "create table ratings as select u as user_id, i as movie_id, (u + i) % 3 as rating from range(9) a(u), range(8) b(i)"
     )
@@ -116,21 +116,31 @@ def test_what_is_served_takes_the_place_of_what_is_missing_and_gives_it_back(con
     cursor.execute(sqlfiles.withdrawn())
     with refused:
         cursor.execute(f"from {TRAINED}")
+    con.close()
 
 
-def test_install_repairs_a_file_that_a_killed_server_has_left(file, tmp_path):
+def test_a_file_that_a_killed_server_has_left_says_that_python_is_missing(file, tmp_path):
     copy = tmp_path / "copy.duckdb"
     copy.write_bytes(file.read_bytes())
     with duckmf.connect(copy) as con:
         con.cursor().execute(sqlfiles.served())
-    call = "from mf_fit(ratings, user_id, movie_id, rating)"
-    with duckdb.connect(copy) as plain, pytest.raises(duckdb.CatalogException, match="mf__"):
-        plain.execute(call)
+    with duckdb.connect(copy) as plain:
+        for call in CALLS:
+            name = next(word for word in call.split() if "mf_" in word).partition("(")[0]
+            with pytest.raises(duckdb.InvalidInputException) as refused:
+                plain.execute(call)
+            assert NEEDS.format(name) in str(refused.value)
+        plain.execute(f"export database '{tmp_path / 'exported'}' (format parquet)")
+    with duckdb.connect() as imported:
+        imported.execute(f"import database '{tmp_path / 'exported'}'")
     with duckmf.connect(copy) as con:
+        assert len(con.execute(f"from {TRAINED}").fetchall()) == 1 + 1 + 9 + 8
         duckmf.install(con)
-    with duckdb.connect(copy) as plain, pytest.raises(duckdb.InvalidInputException) as refused:
-        plain.execute(call)
-    assert NEEDS.format("mf_fit") in str(refused.value)
+    with duckdb.connect(copy) as plain:
+        definitions = (
+            "select count(*) from duckdb_functions() where contains(macro_definition, 'mf__begin(')"
+        )
+        assert plain.execute(definitions).fetchall() == [(0,)]
 
 
 def test_the_manual_of_a_function_is_the_comment_in_its_file(con):
