@@ -133,7 +133,8 @@ def test_the_documented_defaults_are_the_defaults(name, page):
         for field in dataclasses.fields(algorithms.find(name).Options)
         if field.default is not None
     }
-    assert documented[name] == defaults
+    # a star is a default that depends on the data, as the text below the table says
+    assert {o: text for o, text in documented[name].items() if text != "*"} == defaults
 
 
 class Scripted:
