@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import duckdb
 
 from duckmf.connection import installing, plugin
-from duckmf.connection.relations import Place, Relation, place_of, quoted, relation_of
+from duckmf.connection.relations import NamedRelation, Place, place_of, quoted, relation_of
 from duckmf.errors import DataError
 
 # What every BI tool shows, and what smaller numbers become; ids of other types become text.
@@ -45,7 +45,7 @@ class Titles:
 
 
 @dataclass(frozen=True)
-class Source:
+class PublishedModel:
     """A model and its titles, as they are called in the schema that is published to."""
 
     name: str  # of the model, alone
@@ -116,7 +116,7 @@ def publish(
 
 def _use(
     cursor: duckdb.DuckDBPyConnection, model: str, titles: Titles | None, schema: str | None
-) -> Source:
+) -> PublishedModel:
     """Go to the schema to publish to, and say what the model and its titles are called there."""
     found = _found(cursor, model)
     if any('"' in part for part in found):
@@ -133,18 +133,20 @@ def _use(
         cursor.execute(f"create schema if not exists {place}")
     cursor.execute(f"use {place}")
     if titles is None or table is None:
-        return Source(found.name, found.seen_from(place))
-    return Source(found.name, found.seen_from(place), replace(titles, table=table.seen_from(place)))
+        return PublishedModel(found.name, found.seen_from(place))
+    return PublishedModel(
+        found.name, found.seen_from(place), replace(titles, table=table.seen_from(place))
+    )
 
 
-def _found(cursor: duckdb.DuckDBPyConnection, name: str) -> Relation:
+def _found(cursor: duckdb.DuckDBPyConnection, name: str) -> NamedRelation:
     try:
         return relation_of(cursor, name)
     except DataError as error:
         raise DataError(f"publish: {error}") from None
 
 
-def _queries(cursor: duckdb.DuckDBPyConnection, source: Source, k: int) -> dict[str, str]:
+def _queries(cursor: duckdb.DuckDBPyConnection, source: PublishedModel, k: int) -> dict[str, str]:
     """The query of each relation."""
     user, item = _shown(cursor, source, "user_id"), _shown(cursor, source, "item_id")
     similar = item.replace("item_id", "similar_item_id")
@@ -165,7 +167,7 @@ def _queries(cursor: duckdb.DuckDBPyConnection, source: Source, k: int) -> dict[
     }
 
 
-def _sides(cursor: duckdb.DuckDBPyConnection, source: Source) -> dict[str, str]:
+def _sides(cursor: duckdb.DuckDBPyConnection, source: PublishedModel) -> dict[str, str]:
     """The queries of the tables that predictions are made from, by the names of the tables."""
     user, item = _shown(cursor, source, "user_id"), _shown(cursor, source, "item_id")
     title, join = _title(source.titles, "item_id", "title")
@@ -187,7 +189,7 @@ def _pairs(sides: Iterable[str], titles: Titles | None) -> str:
     )
 
 
-def _shown(cursor: duckdb.DuckDBPyConnection, source: Source, column: str) -> str:
+def _shown(cursor: duckdb.DuckDBPyConnection, source: PublishedModel, column: str) -> str:
     """An id as BI tools can show it, under its own name."""
     rows = cursor.execute(f"describe select {column} from {source.model}").fetchall()
     kind = str(rows[0][1])
@@ -207,7 +209,7 @@ def _title(titles: Titles | None, column: str, name: str) -> tuple[str, str]:
 
 
 def _make(
-    cursor: duckdb.DuckDBPyConnection, kind: str, name: str, query: str, source: Source
+    cursor: duckdb.DuckDBPyConnection, kind: str, name: str, query: str, source: PublishedModel
 ) -> None:
     cursor.execute(f"create {kind} {quoted(name)} as {query}")
     cursor.execute(f"comment on {kind} {quoted(name)} is {_text(f'{MADE} of {source.model}')}")

@@ -123,6 +123,18 @@ def test_through_sqlalchemy(path):
     engine.dispose()
 
 
+def test_through_adbc(path):
+    pytest.importorskip("adbc_driver_manager")
+    from adbc_driver_duckdb import dbapi
+
+    published(path)
+    with dbapi.connect(str(path)) as con, con.cursor() as cursor:
+        cursor.execute("select title, score from films_recommendations where user_id = 7")
+        assert len(cursor.fetchall()) == 3
+        cursor.execute("select count(*) from mf_recommend(films, 7, k := 3)")
+        assert cursor.fetchall() == [(3,)]
+
+
 def test_as_arrow(path):
     published(path)
     con = duckdb.connect(path, read_only=True)

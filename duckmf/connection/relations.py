@@ -28,7 +28,7 @@ class Place(NamedTuple):
         return f"{quoted(self.catalog)}.{quoted(self.schema)}"
 
 
-class Relation(NamedTuple):
+class NamedRelation(NamedTuple):
     """A table or view, as the catalogue spells it."""
 
     catalog: str
@@ -48,7 +48,7 @@ def place_of(con: duckdb.DuckDBPyConnection) -> Place:
     return Place(*con.execute("select current_database(), current_schema()").fetchall()[0])
 
 
-def relation_of(con: duckdb.DuckDBPyConnection, text: str) -> Relation:
+def relation_of(con: duckdb.DuckDBPyConnection, text: str) -> NamedRelation:
     """The table or view of a name: as it is, or as SQL writes it, such as `ml."my films"`.
 
     Raises:
@@ -58,7 +58,7 @@ def relation_of(con: duckdb.DuckDBPyConnection, text: str) -> Relation:
     for catalog, schema, name in _readings(text, here):
         places = {"name": name, "catalog": catalog, "schema": schema}
         for found in con.execute(FIND, places).fetchall():
-            return Relation(*found)
+            return NamedRelation(*found)
     raise DataError(
         f"there is no table or view {text} for {here.catalog}.{here.schema}. Give the name of one "
         "that SHOW ALL TABLES lists, with its schema if that is another one: schema.name."

@@ -1,4 +1,4 @@
-// Runs SQL in a browser: {queries} from /asked, the file from /shop.duckdb; what node.mjs prints goes to /answered.
+// Runs SQL in a browser: {queries, rounds} from /asked, the file from /shop.duckdb; what node.mjs prints goes to /answered.
 import * as duckdb from "/node_modules/@duckdb/duckdb-wasm/dist/duckdb-browser.mjs";
 import { answers, text } from "./answers.mjs";
 

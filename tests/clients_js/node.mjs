@@ -1,4 +1,4 @@
-// Runs SQL in node: {file, queries} from standard input, [{columns, rows, ms} or {error}] to standard output.
+// Runs SQL in node: {file, queries, rounds} from standard input, [{rows, times} or {error}] to standard output.
 import { DuckDBInstance } from "@duckdb/node-api";
 import { readFileSync } from "node:fs";
 import { answers, text } from "./answers.mjs";

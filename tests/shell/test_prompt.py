@@ -94,6 +94,13 @@ def test_typed_lines_run_when_a_semicolon_ends_them(session, monkeypatch, tmp_pa
     assert "+ 2 as" in (tmp_path / "history").read_text()
 
 
+def test_nobody_else_reads_the_history(session, monkeypatch, tmp_path):
+    for _ in range(2):
+        typed(session, "select 42;\r", monkeypatch, tmp_path)
+        assert (tmp_path / "history").stat().st_mode & 0o777 == 0o600
+        (tmp_path / "history").chmod(0o644)  # as an earlier version has made it
+
+
 def test_ctrl_c_at_the_prompt_drops_what_is_typed(session, monkeypatch, tmp_path, capsys):
     typed(session, ".mode csv\rselect 43\x03select 42 as answer;\r", monkeypatch, tmp_path)
     shown = capsys.readouterr()
