@@ -1,5 +1,5 @@
 -- mf_predict(model, pairs, user_id, item_id, ts := NULL, clip := true, interval := NULL,
---            interval_of := 'rating')
+--            interval_of := 'rating', interval_share := NULL)
 --
 -- The predicted rating of each pair of a user and an item. Plain SQL; needs no Python.
 --
@@ -29,13 +29,13 @@
 --                   quantile of the standard normal and s^2 = 1 / tau + var(b_u) + var(b_i)
 --                   + sum_f (p_f^2 var(q_f) + q_f^2 var(p_f) + var(p_f) var(q_f)), as if users,
 --                   items and factors were independent. An unknown id has the prior's variances.
---                   Before DuckDB 2.0 the name is to be quoted: "interval" := 0.9
 -- interval_of       'rating': of the rating that would be seen; 'mean': of the expected one, without
 --                   the noise 1 / tau of single ratings
+-- interval_share    the name of interval before DuckDB 2.0, for which INTERVAL is a word of its own
 
 create or replace macro mf_predict(
     model, pairs, user_id, item_id, ts := null, clip := true, "interval" := null,
-    interval_of := 'rating'
+    interval_of := 'rating', interval_share := null
 ) as table
 from (
     with
@@ -52,17 +52,17 @@ from (
                     when not h.valid then h.valid
                     when c.taken
                         then error('mf_predict: pairs already has a column named prediction'
-                            || case when "interval" is null then ' or ' else ', low, high or ' end
+                            || case when coalesce("interval", interval_share) is null then ' or ' else ', low, high or ' end
                             || 'prediction_source. Pass a CTE that excludes it.')
-                    when "interval" is null then h.valid
+                    when coalesce("interval", interval_share) is null then h.valid
                     when coalesce(interval_of not in ('rating', 'mean'), true)
                         then error('mf_predict: interval_of is '
                             || coalesce('''' || interval_of || '''', 'NULL')
                             || '. Give ''rating'' or ''mean''.')
                     when not coalesce(
-                        try_cast("interval" as double) > 0 and try_cast("interval" as double) < 1, false
+                        try_cast(coalesce("interval", interval_share) as double) > 0 and try_cast(coalesce("interval", interval_share) as double) < 1, false
                     )
-                        then error('mf_predict: interval is ' || "interval"::varchar
+                        then error('mf_predict: interval is ' || coalesce("interval", interval_share)::varchar
                             || '. Give the share of ratings within it, such as 0.9.')
                     when h.noise is null
                         then error('mf_predict: this model does not say how sure it is. Leave interval '
@@ -74,7 +74,7 @@ from (
             mf__taken(
                 mf__pairs,
                 prediction is null or prediction_source is null
-                    or ("interval" is not null and (low is null or high is null))
+                    or (coalesce("interval", interval_share) is not null and (low is null or high is null))
             ) c
     ),
     mf__predictions as not materialized (
@@ -100,13 +100,13 @@ from (
             mf__clipped((p.mf__score + p.mf__half)::float, p.mf__lowest, p.mf__highest) as high
         from (
             select
-                p.*, mf__normal_quantile((1 + try_cast("interval" as double)) / 2) * sqrt(
+                p.*, mf__normal_quantile((1 + try_cast(coalesce("interval", interval_share) as double)) / 2) * sqrt(
                     mf__variance('mf_predict', p.mf__spread)::double
                         + case when interval_of = 'rating' then p.mf__noise ^ 2 else 0 end
                 ) as mf__half
             from mf__predictions p
         ) p
     )
-    from query_table(case when "interval" is null then 'mf__plain' else 'mf__sure' end)
+    from query_table(case when coalesce("interval", interval_share) is null then 'mf__plain' else 'mf__sure' end)
 );
 comment on macro table mf_predict is 'Predicted ratings of pairs of a user and an item';

@@ -13,6 +13,8 @@ from functools import cache
 from itertools import takewhile
 from pathlib import Path
 
+import duckdb
+
 from duckmf.connection.expand import Expander, Macro, macros
 from duckmf.connection.tokens import text_of, tokens
 
@@ -26,6 +28,8 @@ NEED_PYTHON = frozenset(
     )
 )
 CLIENT = "remote"  # the file for clients of `duckmf serve`; its macros call DuckDB's Quack
+# parameters of these names DuckDB 1.x takes for something else, quoted or not, in what it exports
+KEYWORDS = frozenset({"interval"})
 SERVER = "duckmf-serve"  # what a process of `duckmf serve` calls itself to DuckDB
 
 
@@ -58,7 +62,9 @@ def script() -> str:
     """`pure` with the manual of each file, as a script that a shell without Python reads."""
     parts = []
     for path in files():
-        if path.stem not in NEED_PYTHON and (text := text_of_macros(public([path.stem]))):
+        if path.stem not in NEED_PYTHON and (
+            text := text_of_macros(map(_for_any_duckdb, public([path.stem])))
+        ):
             header = _read(path.stem).split("\n\n", 1)[0]
             parts.append(f"{header}\n\n{text}")
     return "\n".join([*parts, withdrawn()])
@@ -134,7 +140,21 @@ def _plain() -> dict[str, Macro]:
     """The macros of all files but those that replace others, and those that are made here."""
     stems = [path.stem for path in files() if path.stem != BATCH]
     written = {name: macro for stem in stems for name, macro in _of_file(stem).items()}
+    if int(duckdb.__version__.split(".")[0]) < 2:
+        written = {name: _for_any_duckdb(macro) for name, macro in written.items()}
     return written | macros(_made(stems))
+
+
+def _for_any_duckdb(macro: Macro) -> Macro:
+    """A macro without parameters of such names that DuckDB 1.x cannot read back what it exports."""
+    kept = {name: value for name, value in macro.parameters.items() if name not in KEYWORDS}
+    body = tuple(
+        token._replace(kind="name", text="null", name="null") if token.name in KEYWORDS else token
+        for token in macro.body
+    )
+    return (
+        replace(macro, parameters=kept, body=body) if len(kept) < len(macro.parameters) else macro
+    )
 
 
 def _made(stems: Iterable[str]) -> str:
@@ -176,7 +196,7 @@ def public(stems: Iterable[str]) -> Iterator[Macro]:
     for stem in sorted(stems):
         for name, macro in _of_file(stem).items():
             if _is_public(name):
-                yield expander.expanded(macro)
+                yield expander.expanded(_plain()[name] if stem != BATCH else macro)
 
 
 def helpers() -> frozenset[str]:

@@ -38,7 +38,7 @@ def test_few_ratings_make_wide_intervals(con):
     con.execute("insert into films from mf_fold_in(films, ten, user_id, item_id, rating)")
     con.execute("create table pairs as select unnest([97, 99, 98]) as u, 20 as i")
     widths = con.execute(
-        'select high - low from mf_predict(films, pairs, u, i, clip := false, "interval" := 0.9) '
+        "select high - low from mf_predict(films, pairs, u, i, clip := false, interval_share := 0.9) "
         "order by u = 98, u = 99"
     ).fetchall()
     assert widths[0] > widths[1] > widths[2]
@@ -86,7 +86,7 @@ def test_a_filtered_model_and_one_of_parquet_say_the_same(con, tmp_path):
     con.execute(f"copy films to '{tmp_path / 'films.parquet'}' (format parquet)")
     con.execute(f"create view stored as from '{tmp_path / 'films.parquet'}'")
     con.execute("create view part as from films where kind <> 'item' or item_id % 2 = 0")
-    asked = 'mf_predict({}, even, user_id, item_id, "interval" := 0.8)'
+    asked = "mf_predict({}, even, user_id, item_id, interval_share := 0.8)"
     con.execute("create table even as from ratings where item_id % 2 = 0")
     whole = rows(con, asked.format("films"))
     assert whole == rows(con, asked.format("stored")) == rows(con, asked.format("part"))
@@ -140,3 +140,12 @@ def test_a_damaged_head_is_refused(con, damaged):
     con.execute(f"update films set uncertainty = struct_pack({packed}) where kind = 'model'")
     found = error(con, "mf_fold_in(films, ratings, user_id, item_id, rating)")
     assert "mf_fold_in: the uncertainty in the row of kind 'model' lacks a number" in found
+
+
+@pytest.mark.newest
+def test_the_share_is_called_interval_where_duckdb_can_read_it(con):
+    con.execute("create table pairs as select u, i from range(3) a(u), range(3) b(i)")
+    calls = [
+        f"mf_predict(films, pairs, u, i, {name} := 0.8)" for name in ("interval", "interval_share")
+    ]
+    assert rows(con, calls[0]) == rows(con, calls[1])
