@@ -119,16 +119,16 @@ def _use(
 ) -> PublishedModel:
     """Go to the schema to publish to, and say what the model and its titles are called there."""
     found = _found(cursor, model)
-    if any('"' in part for part in found):
-        raise DataError(
-            f"publish: the model is named {model}; DuckDB 1.x and 2.0 read a double quote in the "
-            "name of a macro's argument differently. Give the table another name."
-        )
     table = None if titles is None else _found(cursor, titles.table)
     place = Place(found.catalog, found.schema)
     if not installing.keeps_functions(cursor, place):
         place = place_of(cursor)
     place = place if schema is None else place._replace(schema=schema)
+    if '""' in found.seen_from(place):
+        raise DataError(
+            f"publish: the model is named {model}; DuckDB 1.x and 2.0 read a double quote in the "
+            "name of a macro's argument differently. Give the table another name."
+        )
     if schema is not None:
         cursor.execute(f"create schema if not exists {place}")
     cursor.execute(f"use {place}")
