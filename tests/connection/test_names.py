@@ -98,7 +98,14 @@ def test_a_name_is_given_as_an_identifier(shop, name):
     answer_alike(shop, name, quoted(name))
 
 
-@pytest.mark.parametrize("name", [*DIVIDED, "my films", "film's", "mf__cold"])
+# a quote in a string DuckDB 1.x takes away, however it is written
+AS_STRINGS = [
+    pytest.param(name, marks=pytest.mark.newest) if '"' in name else name
+    for name in (*DIVIDED, "my films", "film's", "mf__cold")
+]
+
+
+@pytest.mark.parametrize("name", AS_STRINGS)
 def test_any_name_is_given_as_a_string(shop, name):
     answer_alike(shop, name, "'" + quoted(name).replace("'", "''") + "'")
 
