@@ -79,7 +79,7 @@ comment on macro mf__no_time_terms is 'The time terms of a row that has none';
 -- the standard deviation of a rating around its expectation; the range that ratings were taken within; the
 -- mean bias of a row without ratings; and the covariances of rows by their number of ratings, of factors and
 -- bias, each the lines of a matrix up to its diagonal: of rows without ratings, then the mean of those with
--- 1, 2, 3, 4 to 5, 6 to 7, 8 to 11 ... ratings, 1 + floor(2 log2 n).
+-- 1, 2 to 3, 4 to 7, 8 to 15 ... ratings.
 create or replace macro mf__no_uncertainty() as null::struct(
     noise float, low float, high float, user_mean float, item_mean float,
     user_covariances float[][], item_covariances float[][], bias float, factors float[]

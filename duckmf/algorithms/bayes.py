@@ -131,7 +131,13 @@ class Bayes(Explicit):
             self._learn_priors()
         how = self.mu, self.noise, self._workers
         items.solve(users.numbers, users.spread if learning else None, ratings.by_user.counts, *how)
-        users.solve(items.numbers, items.spread if learning else None, ratings.by_item.counts, *how)
+        users.solve(
+            items.numbers,
+            items.spread if learning else None,
+            ratings.by_item.counts,
+            *how,
+            is_judged=True,
+        )
         return math.sqrt(users.sse / len(ratings))
 
     def factors(self) -> Factors:

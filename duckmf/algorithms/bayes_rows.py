@@ -69,11 +69,13 @@ class BayesSide:
         mu: float,
         noise: float,
         workers: Workers,
+        *,
+        is_judged: bool = False,
     ) -> None:
         """Find all posteriors, for the other side as it is.
 
         other_spread: how far its rows, of so many ratings, may be from where they are; None for
-        not at all.
+        not at all. is_judged: whether `sse` is asked for.
 
         Raises:
             TrainingError: the numbers left the range of float32.
@@ -93,6 +95,7 @@ class BayesSide:
             mu + prior.mean,
             n_factors,
             n_tiles,
+            is_judged,
         )
         size, begin = kernels.layout(n_tiles)[-1], kernels.layout(n_tiles)[-3]
         order, pieces, classes = _by_class(self.rows, n_factors)
@@ -136,20 +139,18 @@ class BayesSide:
         """The mean covariance of each class, and the moments of all rows."""
         n_factors, mean = self.numbers.n_factors, self.spread.mean
         K, n_classes = n_factors + 1, int(class_of(self.rows.counts).max(initial=0)) + 1
-        spreads, totals = np.zeros((n_classes, K, K)), np.zeros(n_classes)
-        second = np.zeros((K, K))
         bias = self.numbers.bias[order].astype(np.float64) - mean
         bias_variances = self.variances.bias[order].astype(np.float64)
         half = len(sums[0]) // 2
-        for part, (begin, end) in zip(sums, pieces, strict=True):
-            c = classes[begin]
-            own = dense(part[:half], n_factors)
-            own[-1, -1] = bias_variances[begin:end].sum()
-            spreads[c] += own
-            totals[c] += end - begin
-            own = dense(part[half:], n_factors)
-            own[-1, -1] = np.square(bias[begin:end]).sum()
-            second += own
+        of_classes, of_squares = np.zeros((n_classes, half)), np.zeros(half)
+        for part, (begin, _) in zip(sums, pieces, strict=True):
+            of_classes[classes[begin]] += part[:half]
+            of_squares += part[half:]
+        totals = np.bincount(classes, minlength=n_classes)
+        spreads = np.array([dense(block, n_factors) for block in of_classes])
+        spreads[:, -1, -1] = np.bincount(classes, bias_variances, n_classes)
+        second = dense(of_squares, n_factors)
+        second[-1, -1] = np.square(bias).sum()
         factors = self.numbers.factors[order, :n_factors]
         first = np.append(factors.sum(axis=0, dtype=np.float64), bias.sum())
         spread = spreads.sum(axis=0)
@@ -161,7 +162,7 @@ class BayesSide:
         self.spread = Spread(mean, covariances.astype(np.float32))
 
 
-def _filled(spreads: Matrix, totals: Matrix, prior: Any) -> Matrix:
+def _filled(spreads: Matrix, totals: NDArray[Any], prior: Any) -> Matrix:
     """The mean of each class; that of the class before it where a class has no rows."""
     spreads[0] = prior
     for c in range(1, len(spreads)):
@@ -191,11 +192,10 @@ def _spreads(
 ) -> tuple[NDArray[np.int16], NDArray[np.float32], Matrix]:
     """The class of each row of the other side, and the covariance of each class."""
     if spread is None:
-        none = np.zeros((0, kernels.block_size(n_tiles)), np.float32)
-        return np.zeros(len(counts), np.int16), none, np.zeros(0)
+        return np.zeros(len(counts), np.int16), np.zeros(0, np.float32), np.zeros(0)
     covariances = spread.covariances.astype(np.float64)
     last = np.ascontiguousarray(covariances[:, -1, -1])
-    return spread.classes(counts), blocks(covariances, n_tiles), last
+    return spread.classes(counts), blocks(covariances, n_tiles).ravel(), last
 
 
 def inverse(C: Matrix) -> Matrix:
@@ -219,12 +219,12 @@ def blocks(matrices: Any, n_tiles: int) -> NDArray[np.float32]:
     return np.concatenate((tiles.reshape(n, -1), padded[:, :, -1]), axis=1)
 
 
-def dense(block: NDArray[np.float32], n_factors: int) -> Matrix:
+def dense(block: Matrix, n_factors: int) -> Matrix:
     """The symmetric matrix (K, K) of a block, its last number zero."""
     n_tiles = -(-n_factors // TILE)
     K, area = n_factors + 1, n_tiles * n_tiles * AREA
     tiles = block[:area].reshape(n_tiles, n_tiles, TILE, TILE).transpose(0, 2, 1, 3)
-    upper = np.triu(tiles.reshape(n_tiles * TILE, -1)[:n_factors, :n_factors]).astype(np.float64)
+    upper = np.triu(tiles.reshape(n_tiles * TILE, -1)[:n_factors, :n_factors])
     matrix = np.zeros((K, K))
     matrix[:-1, :-1] = upper + np.triu(upper, 1).T
     matrix[:-1, -1] = matrix[-1, :-1] = block[area : area + n_factors]

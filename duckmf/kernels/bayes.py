@@ -15,7 +15,7 @@ A *block* is a symmetric matrix over factors, in tiles of which those below the 
 and after them its column of the bias: n_tiles^2 tiles and n_tiles lines, flat. The scratch array
 begins as that of ALS, and goes on at the places of `layout`:
 
-    diagonal   n_tiles tiles   the diagonal tiles of U^-T
+    panels     n_tiles panels  of 16 n_tiles + 1 lines: columns of U^-T, and the line below them
     identity   a tile
     mean       n_tiles lines   m, without the bias
     spreads    a block         the sum of S over the rows
@@ -45,6 +45,9 @@ from duckmf.kernels.tiles import (
     AREA,
     TILE,
     add_product,
+    add_rows,
+    add_scaled_lines,
+    add_squares,
     clear_line,
     combine_lines,
     copy_line,
@@ -58,11 +61,12 @@ class Likelihood(NamedTuple):
     rows: Csr
     other: FlatSide  # the side that stays as it is
     classes: NDArray[np.int16]  # of each of its rows
-    spreads: NDArray[np.float32]  # (n_classes, a block): the S_c; n_classes 0 where they are zero
+    spreads: NDArray[np.float32]  # flat, a block to a class: the S_c; none where they are zero
     bias_spreads: NDArray[np.float64]  # (n_classes,): their last numbers
     mu: float  # with the mean of the prior
     n_factors: int
     n_tiles: int
+    is_judged: bool  # whether the squared errors are asked for
 
 
 class Prior(NamedTuple):
@@ -79,7 +83,7 @@ class Posterior(NamedTuple):
 
     means: FlatSide  # m
     variances: FlatSide  # the diagonal of S
-    sse: NDArray[np.float64]  # (n_rows,): the sum of squared errors; NaN where it is not solvable
+    sse: NDArray[np.float64]  # (n_rows,): sums of squared errors, if asked for; NaN: not solvable
     left: NDArray[np.float64]  # (n_rows,): sum_j (t_j^2 + S_j,cc) - m'g
 
 
@@ -92,40 +96,38 @@ size_of_block = part(block_size)
 
 
 def layout(n_tiles: int) -> tuple[int, ...]:
-    """Where diagonal, identity, mean, spreads and squares begin, and where they end."""
-    diagonal = als.layout(n_tiles)[-1]
-    identity = diagonal + n_tiles * AREA
+    """Where panels, identity, mean, spreads and squares begin, and where they end."""
+    panels = als.layout(n_tiles)[-1]
+    identity = panels + n_tiles * (n_tiles * TILE + 1) * TILE
     mean = identity + AREA
     spreads = mean + n_tiles * TILE
     squares = spreads + block_size(n_tiles)
-    return diagonal, identity, mean, spreads, squares, squares + block_size(n_tiles)
+    return panels, identity, mean, spreads, squares, squares + block_size(n_tiles)
 
 
 @part
 def own_places(n_tiles):
     """`layout`, for kernels."""
-    diagonal = places(n_tiles)[5]
-    identity = diagonal + n_tiles * AREA
+    panels = places(n_tiles)[5]
+    identity = panels + n_tiles * (n_tiles * TILE + 1) * TILE
     mean = identity + AREA
     spreads = mean + n_tiles * TILE
     squares = spreads + size_of_block(n_tiles)
-    return diagonal, identity, mean, spreads, squares
+    return panels, identity, mean, spreads, squares
 
 
 @part
-def add_block(scratch, n_tiles, block, factor, column, column_factor):
-    """Add factor times a block to A, and column_factor times its column of the bias to one.
+def add_block(scratch, n_tiles, blocks, at, factor, column, column_factor):
+    """Add factor times the block at `at` to A, and column_factor times its column to another one.
 
     column: the first of the lines, which are two lines apart.
     """
     matrix = places(n_tiles)[4]
     for i in range(n_tiles):
-        at = i * (n_tiles + 1) * AREA
-        for j in range(at, at + (n_tiles - i) * AREA):
-            scratch[matrix + j] += factor * block[j]
-        line = n_tiles * n_tiles * AREA + i * TILE
-        for a in range(TILE):
-            scratch[column + 2 * i * TILE + a] += column_factor * block[line + a]
+        tile, n = i * (n_tiles + 1) * AREA, (n_tiles - i) * TILE
+        add_scaled_lines(scratch, matrix + tile, blocks, at + tile, factor, n)
+        line = at + n_tiles * n_tiles * AREA + i * TILE
+        add_scaled_lines(scratch, column + 2 * i * TILE, blocks, line, column_factor, 1)
 
 
 @part
@@ -142,42 +144,31 @@ def add_spreads(row, likelihood, scratch, n_tiles, counts):
     for c in range(len(counts)):
         if counts[c] > 0:
             n = np.float32(counts[c])
-            add_block(scratch, n_tiles, likelihood.spreads[c], n, b, -n)
+            add_block(scratch, n_tiles, likelihood.spreads, c * size_of_block(n_tiles), n, b, -n)
             total += counts[c] * likelihood.bias_spreads[c]
             counts[c] = 0
     return total
 
 
 @part
-def invert(scratch, n_tiles):
-    """A^-1 into the tiles of A, on and above the diagonal, from its factor. U is gone.
+def invert_factor_transposed(scratch, n_tiles):
+    """B = U^-T into the panels, on and below the diagonal.
 
-    Cost: n_factors^3 / 3 multiplications, beside those within diagonal tiles.
+    Cost: n_factors^3 / 6 multiplications, beside those within diagonal tiles.
     """
-    _, _, _, spare, matrix, diagonal = places(n_tiles)
-    identity = own_places(n_tiles)[1]
-    # B = U^-T, a tile of it at (c, i) below the diagonal: B_ci = -V_c' sum_p U_pc' B_pi
+    _, _, _, spare, matrix, panels = places(n_tiles)
+    identity, height = own_places(n_tiles)[1], (n_tiles * TILE + 1) * TILE
+    # B_ii = V_i', B_ci = -V_c' sum_p U_pc' B_pi
     for i in range(n_tiles):
-        set_product(scratch, diagonal + i * AREA, matrix + i * (n_tiles + 1) * AREA, identity)
-    for c in range(1, n_tiles):
-        for i in range(c):
+        B = panels + i * height
+        set_product(scratch, B + i * AREA, matrix + i * (n_tiles + 1) * AREA, identity)
+        for c in range(i + 1, n_tiles):
             for line in range(0, AREA, TILE):
                 clear_line(scratch, spare + line)
             for p in range(i, c):
-                B = diagonal + i * AREA if p == i else matrix + (p * n_tiles + i) * AREA
-                add_product(scratch, spare, matrix + (p * n_tiles + c) * AREA, B, TILE, -1.0)
-            at = matrix + (c * n_tiles + i) * AREA
-            set_product(scratch, at, matrix + c * (n_tiles + 1) * AREA, spare)
-    # A^-1_ij = sum_c B_ci' B_cj
-    for i in range(n_tiles):
-        for j in range(i, n_tiles):
-            at = matrix + (i * n_tiles + j) * AREA
-            for line in range(0, AREA, TILE):
-                clear_line(scratch, at + line)
-            for c in range(j, n_tiles):
-                left = diagonal + i * AREA if c == i else matrix + (c * n_tiles + i) * AREA
-                right = diagonal + j * AREA if c == j else matrix + (c * n_tiles + j) * AREA
-                add_product(scratch, at, left, right, TILE, 1.0)
+                U = matrix + (p * n_tiles + c) * AREA
+                add_product(scratch, spare, U, B + p * AREA, TILE, -1.0)
+            set_product(scratch, B + c * AREA, matrix + c * (n_tiles + 1) * AREA, spare)
 
 
 @part
@@ -194,46 +185,58 @@ def solve_twice(scratch, n_tiles, bias):
 
 @part
 def spread_row(scratch, n_tiles, left, bias, tau, variances, at):
-    """S of the row, into the variances from `at` on and into the sums, and m m' into theirs.
+    """S of the row, its diagonal into the variances from `at` on; adds it, and m m', to the sums.
 
-    left: d. Returns S_bb.
+    left: d. With [B; v' / d^1/2] for B, whose lines the panels hold, tau S_qq is B'B. Returns S_bb.
     """
-    _, _, v, _, matrix, _ = places(n_tiles)
+    _, _, v, spare, _, panels = places(n_tiles)
     _, _, mean, spreads, squares = own_places(n_tiles)
-    share, of_tau = np.float32(1.0 / left), np.float32(1.0 / tau)
-    invert(scratch, n_tiles)
-    column = n_tiles * n_tiles * AREA
+    height, of_tau = (n_tiles * TILE + 1) * TILE, np.float32(1.0 / tau)
+    invert_factor_transposed(scratch, n_tiles)
     for i in range(n_tiles):
-        for j in range(i, n_tiles):
+        line = panels + (i + 1) * height - TILE
+        combine_lines(scratch, line, 1.0 / np.sqrt(left), v + i * TILE, 0.0, v, 1)
+    for j in range(n_tiles):
+        n = (n_tiles - j) * TILE + 1
+        right = panels + j * height + j * AREA
+        for i in range(j + 1):
             tile = (i * n_tiles + j) * AREA
-            add_product(scratch, matrix + tile, v + i * TILE, v + j * TILE, 1, share)
-            m = mean + i * TILE
-            add_product(scratch, squares + tile, m, mean + j * TILE, 1, 1.0)
-        tile = i * (n_tiles + 1) * AREA
-        for a in range(TILE):
-            variances[at + i * TILE + a] = of_tau * scratch[matrix + tile + a * (TILE + 1)]
-        n = (n_tiles - i) * TILE
-        combine_lines(scratch, spreads + tile, 1.0, spreads + tile, of_tau, matrix + tile, n)
+            lines = panels + i * height + j * AREA
+            add_product(scratch, spreads + tile, lines, right, n, of_tau)
+            add_product(scratch, squares + tile, mean + i * TILE, mean + j * TILE, 1, 1.0)
+        clear_line(scratch, spare)
+        add_squares(scratch, spare, right, n)
+        combine_lines(scratch, spare, of_tau, spare, 0.0, spare, 1)
+        copy_line(variances, at + j * TILE, scratch, spare)
+    column = n_tiles * n_tiles * AREA
+    of_bias = np.float32(of_tau / left)
     line = spreads + column
-    combine_lines(scratch, line, 1.0, line, -share * of_tau, v, n_tiles)
+    combine_lines(scratch, line, 1.0, line, -of_bias, v, n_tiles)
     line = squares + column
     combine_lines(scratch, line, 1.0, line, np.float32(bias), mean, n_tiles)
-    return of_tau * share
+    return of_bias
 
 
 @part
-def squared_errors(row, likelihood, factors, bias, width):
-    """The sum of squared errors of a row, whose factors are among flat ones, `width` to a row."""
+def squared_errors(row, likelihood, scratch, n_tiles, bias):
+    """The sum of squared errors of a row, 16 ratings at a time. The panels are gone."""
     indptr, indices, values = likelihood.rows
-    other, at = likelihood.other, row * width
+    other = likelihood.other
+    _, _, _, scores, _, tiles = places(n_tiles)
+    mean = own_places(n_tiles)[2]
     total = 0.0
-    for t in range(indptr[row], indptr[row + 1]):
-        q = indices[t] * width
-        score = np.float32(0.0)
-        for f in range(width):
-            score += factors[at + f] * other.factors[q + f]
-        e = values[t] - likelihood.mu - other.bias[indices[t]] - bias - score
-        total += e * e
+    for first in range(indptr[row], indptr[row + 1], TILE):
+        n = min(TILE, indptr[row + 1] - first)
+        for t in range(n):
+            q = indices[first + t] * n_tiles * TILE
+            for j in range(n_tiles):
+                copy_line(scratch, tiles + j * AREA + t * TILE, other.factors, q + j * TILE)
+        clear_line(scratch, scores)
+        add_rows(scratch, scores, tiles, mean, n_tiles, 1.0)
+        for t in range(n):
+            i = indices[first + t]
+            e = values[first + t] - likelihood.mu - other.bias[i] - bias - scratch[scores + t]
+            total += e * e
     return total
 
 
@@ -255,7 +258,7 @@ def solve_rows(begin, end, posterior, places_of_rows, likelihood, prior, scratch
         if len(counts) > 0:
             squares += add_spreads(row, likelihood, scratch, n_tiles, counts)
         one, s = np.float32(1.0), places(n_tiles)[1]
-        add_block(scratch, n_tiles, prior.precision, one, s, one)
+        add_block(scratch, n_tiles, prior.precision, 0, one, s, one)
         add_ridge(scratch, n_factors, n_tiles, 0.0)
         if not factorize(scratch, n_tiles):
             posterior.sse[row] = np.nan
@@ -270,4 +273,5 @@ def solve_rows(begin, end, posterior, places_of_rows, likelihood, prior, scratch
         variances.bias[row] = spread_row(
             scratch, n_tiles, left, bias, prior.tau, variances.factors, row * width
         )
-        posterior.sse[row] = squared_errors(row, likelihood, means.factors, bias, width)
+        if likelihood.is_judged:
+            posterior.sse[row] = squared_errors(row, likelihood, scratch, n_tiles, bias)

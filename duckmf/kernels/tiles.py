@@ -361,6 +361,29 @@ def inner_product(array, x, y, n):
 
 
 @intrinsic
+def _add_squares(typing, array, to, x, n):
+    def generate(context, builder, signature, arguments):
+        emit = _Tiles(context, builder, signature, arguments)
+        _, to, x, n = arguments
+
+        def step(t, sums):
+            line = emit.load(builder.add(x, builder.mul(t, t.type(TILE))))
+            return [emit.multiply_add(line, line, sums[0])]
+
+        (total,) = emit.sums(n, 1, step)
+        emit.store(builder.fadd(total, emit.load(to)), to)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, types.intp), generate
+
+
+@replaced_by(_add_squares)
+def add_squares(array, to, x, n):
+    """The line at `to` += the sum of the squares of n lines, lane by lane."""
+    array[to : to + TILE] += np.square(_lines(array, x, n)).sum(axis=0)
+
+
+@intrinsic
 def _clear_line(typing, array, at):
     def generate(context, builder, signature, arguments):
         _Tiles(context, builder, signature, arguments).store(ZERO, arguments[1])
@@ -408,6 +431,34 @@ def _copy_scaled_line(typing, array, to, source, start, factor):
 def copy_scaled_line(array, to, source, start, factor):
     """Copy a line of another array, times a factor."""
     array[to : to + TILE] = np.float32(factor) * source[start : start + TILE]
+
+
+@intrinsic
+def _add_scaled_lines(typing, array, to, source, start, factor, n):
+    def generate(context, builder, signature, arguments):
+        target = _Tiles(context, builder, signature, arguments)
+        source = _Tiles(context, builder, signature, arguments, array=2)
+        _, to, _, start, factor, n = arguments
+        factor = target.everywhere(factor)
+
+        def step(t, _):
+            line = builder.mul(t, t.type(TILE))
+            at = builder.add(to, line)
+            more = source.load(builder.add(start, line))
+            target.store(target.multiply_add(factor, more, target.load(at)), at)
+            return []
+
+        target.sums(n, 0, step)
+        return context.get_dummy_value()
+
+    place = types.intp
+    return types.void(array, place, source, place, types.float32, place), generate
+
+
+@replaced_by(_add_scaled_lines)
+def add_scaled_lines(array, to, source, start, factor, n):
+    """The n lines at `to` += factor times those of another array."""
+    array[to : to + n * TILE] += np.float32(factor) * source[start : start + n * TILE]
 
 
 @intrinsic

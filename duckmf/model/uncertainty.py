@@ -2,7 +2,7 @@
 
 A row is [p b], factors and bias, normal around what the model says. Of each row the variances are
 kept. What else its covariance holds is kept by class, as a mean: class 0 has the rows without
-ratings, whose covariance is that of the prior, class 1 + floor(2 log2 n) those with n ratings.
+ratings, whose covariance is that of the prior, class 1 + floor(log2 n) those with n ratings.
 """
 
 from __future__ import annotations
@@ -115,8 +115,8 @@ _DAMAGED = (
 
 
 def class_of(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """1 + floor(2 log2 n) of n ratings; 0 of none."""
-    classes = 1 + np.floor(2 * np.log2(np.maximum(counts, 1))).astype(np.int64)
+    """1 + floor(log2 n) of n ratings; 0 of none."""
+    classes = 1 + np.floor(np.log2(np.maximum(counts, 1))).astype(np.int64)
     return np.where(counts > 0, classes, 0)
 
 

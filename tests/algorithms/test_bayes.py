@@ -99,10 +99,10 @@ def test_a_class_has_the_mean_covariance_of_its_rows():
     assert users.spread.covariances[0] == pytest.approx(expected[0][1], abs=1e-6)
 
 
-def test_classes_go_by_powers_of_the_root_of_two():
+def test_classes_go_by_powers_of_two():
     spread = Spread(0.0, np.zeros((30, 2, 2), np.float32))
     counts = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 16, 4096, 10**9])
-    assert spread.classes(counts).tolist() == [0, 1, 3, 4, 5, 5, 6, 6, 7, 7, 8, 9, 25, 29]
+    assert spread.classes(counts).tolist() == [0, 1, 2, 2, 3, 3, 3, 3, 4, 4, 4, 5, 13, 29]
 
 
 def test_a_row_without_ratings_is_the_prior():
