@@ -11,6 +11,7 @@ in the environment of each version.
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -96,7 +97,7 @@ def quoted(query: str) -> str:
 
 def shell(path: Path) -> tuple[str, list[list[float]]]:
     """The DuckDB shell, by its own timer."""
-    program = [shell_program(), "-no-init", "-readonly", path]
+    program = [shell_program(), "-init", os.devnull, "-readonly", path]  # 1.4 has no -no-init
     about = subprocess.run([program[0], "--version"], capture_output=True, text=True, check=True)
     script = ".timer on\n" + "".join(f"{query};\n" * ROUNDS for query in QUERIES)
     done = subprocess.run(program, input=script, capture_output=True, text=True, check=True)
