@@ -22,9 +22,8 @@ newcomer = """
 con.execute("""
     CREATE TABLE arrived(u, m, r) AS
     FROM (VALUES (9001, 1, 5.0), (9001, 2571, 4.5), (9001, 260, 5.0));
-    MERGE INTO films USING (FROM mf_fold_in(films, arrived, u, m, r)) AS made
-        ON films.kind = 'user' AND films.user_id = made.user_id
-        WHEN MATCHED THEN UPDATE WHEN NOT MATCHED THEN INSERT;
+    MERGE INTO films USING (FROM mf_fold_in(films, arrived, u, m, r)) AS made ON films.kind = 'user'
+        AND films.user_id = made.user_id WHEN MATCHED THEN UPDATE WHEN NOT MATCHED THEN INSERT;
 """)
 con.sql(newcomer).show()
 
