@@ -20,7 +20,7 @@
 --                          time terms; as the model was trained if left out
 -- threads                  threads to solve on (DuckDB's own setting)
 --
--- Known users and items keep their codes, new ones get the codes after the largest. Rows of kind 'epoch'
+-- Known users and items keep their codes, those of new ones are made of their ids. Rows of kind 'epoch'
 -- stay those of the training. The row of kind 'model' counts the new ratings; its info gets an entry in
 -- `updates`. Rows are solved as mf_fold_in and mf_fold_in_items solve them, with their time terms; the
 -- span of time stays that of the training, whose end later times count as. Refused are models whose

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from duckmf.errors import TrainingError
+from duckmf.errors import DuckMFError, TrainingError
 from duckmf.statements import interrupts
 from duckmf.statements.requests import Statement
 from duckmf.statements.run import Run
@@ -91,7 +91,8 @@ class Underway:
         """`watch` gives, for the number of a connection, what tells whether it is open."""
         self._watch = watch
         self._entries: dict[int, Entry] = {}
-        self._given_up: dict[int, str] = {}  # the functions of those that were last
+        # of those that were last given up or have failed: their functions, and what is said of them
+        self._gone: dict[int, tuple[str, DuckMFError]] = {}
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._watcher: threading.Thread | None = None
@@ -123,7 +124,9 @@ class Underway:
     def function(self, number: int) -> str:
         """The function that a thing was laid out for."""
         entry = self._entries.get(number)
-        return self._given_up.get(number, NOBODY) if entry is None else entry.origin.function
+        if entry is None:
+            return self._gone.get(number, (NOBODY, None))[0]
+        return entry.origin.function
 
     @contextmanager
     def use(self, number: int, kind: type[T]) -> Iterator[T]:
@@ -134,7 +137,7 @@ class Underway:
         """
         entry = self._entries.get(number)
         if entry is None or not isinstance(entry.thing, kind):
-            raise TrainingError(GIVEN_UP)
+            raise self._gone.get(number, (NOBODY, TrainingError(GIVEN_UP)))[1]
         with entry.lock:
             entry.calls += 1
         try:
@@ -144,6 +147,10 @@ class Underway:
         except KeyboardInterrupt:
             self.forget(number)
             raise TrainingError(INTERRUPTED) from None
+        except DuckMFError as error:  # other threads of the statement are told the same
+            self._remember(number, entry, error)
+            self.forget(number)
+            raise
         except BaseException:
             self.forget(number)
             raise
@@ -159,10 +166,13 @@ class Underway:
             entry.thing.close()
 
     def _give_up(self, number: int, entry: Entry) -> None:
-        self._given_up[number] = entry.origin.function
-        if len(self._given_up) > REMEMBERED:
-            del self._given_up[min(self._given_up)]
+        self._remember(number, entry, TrainingError(GIVEN_UP))
         self.forget(number)
+
+    def _remember(self, number: int, entry: Entry, error: DuckMFError) -> None:
+        self._gone[number] = entry.origin.function, error
+        if len(self._gone) > REMEMBERED:
+            del self._gone[min(self._gone)]
 
     def _watch_over(self) -> None:
         """Look at all things once a second, and forget what is over, until there are none."""
