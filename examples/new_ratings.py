@@ -20,8 +20,7 @@ newcomer = """
 
 # %%
 con.execute("""
-    CREATE TABLE arrived(u, m, r) AS
-    FROM (VALUES (9001, 1, 5.0), (9001, 2571, 4.5), (9001, 260, 5.0));
+    CREATE TABLE arrived(u, m, r) AS FROM (VALUES (9001, 1, 5), (9001, 2571, 4.5), (9001, 260, 5));
     MERGE INTO films USING (FROM mf_fold_in(films, arrived, u, m, r)) AS made ON films.kind = 'user'
         AND films.user_id = made.user_id WHEN MATCHED THEN UPDATE WHEN NOT MATCHED THEN INSERT;
 """)
