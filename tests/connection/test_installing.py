@@ -11,6 +11,8 @@ import duckmf
 from duckmf import cli
 from duckmf.connection import sqlfiles
 
+pytestmark = pytest.mark.newest  # loading takes seconds on DuckDB 1.4
+
 NOW = f"functions of duckmf {duckmf.__version__} now, for every DuckDB client."
 
 

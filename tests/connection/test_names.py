@@ -13,6 +13,8 @@ from duckmf.connection import sqlfiles
 from duckmf.connection.expand import OWN
 from duckmf.connection.relations import quoted
 
+pytestmark = pytest.mark.newest  # loading takes seconds on DuckDB 1.4
+
 TRAIN = "mf_fit({}, user_id, item_id, rating, n_factors := 2, epochs := 2)"
 # source, model and pairs have this name in turn
 CALLS = {
