@@ -57,7 +57,7 @@ def test_every_column_of_a_model_is_documented(example):
         columns = plain.execute(
             "select column_name, comment from duckdb_columns() where table_name = 'films'"
         ).fetchall()
-        assert len(columns) == 15
+        assert len(columns) == 18
         assert [name for name, comment in columns if comment is None] == []
 
 
