@@ -344,7 +344,7 @@ def test_the_macros_take_options_and_expressions(tmp_path):
         },
     )
     project.dbt("run")
-    info = "algorithm, n_factors, held_out, options.keep_seen, users"
+    info = "algorithm, n_factors, held_out, options::json->>'keep_seen', users"
     assert project.query(f"select {info} from mf_info(films)") == [("svd", 3, 20, "false", 40)]
     assert project.query("select max(item_id) from films") == [(58,)]
     assert project.query("from literals") == [(["it's", "two"], 1.5)]
