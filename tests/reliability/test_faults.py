@@ -9,7 +9,7 @@ from duckmf.connection.calls import Calls
 from tests.conftest import runs_of
 from tests.reliability import RATINGS
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.newest]
 
 FIT = "mf_fit(s, u, i, r, n_factors := 4, epochs := 3)"
 STATEMENTS = {

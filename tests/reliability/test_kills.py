@@ -15,7 +15,10 @@ import pytest
 import duckmf
 from tests.reliability import RATINGS, amount
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
+pytestmark = [
+    pytest.mark.newest,
+    pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal"),
+]
 
 KILLS = amount(4, 40)  # of each statement
 

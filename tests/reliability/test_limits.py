@@ -14,7 +14,7 @@ import duckmf
 from tests.conftest import runs_of
 from tests.reliability import RATINGS
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.newest]
 
 STATEMENTS = (
     "create or replace table m as from mf_fit(s, u, i, r, n_factors := 128, epochs := 2)",
