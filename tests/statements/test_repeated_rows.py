@@ -13,7 +13,7 @@ READERS = [
     "mf_evaluate_ranks({m}, {t}, rating)", "mf_explain({m}, 1, 2)", "mf_compare({m}, {m}, {t}, rating)",
     "mf_compare({m}, {m}, {t})", "mf_user_factors({m})", "mf_item_factors({m})", "mf_weights({m})",
     "mf_info({m})", "mf_publish_users({m})", "mf_publish_predictions({m})",
-    "mf_publish_recommendations({m})", "mf_update({m}, {t}, rating)",
+ "mf_update({m}, {t}, rating)",
 ]  # fmt: skip
 OF_USERS = [
     *READERS,
